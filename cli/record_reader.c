@@ -1,0 +1,138 @@
+/* Records out of a descriptor; see record_reader.h. */
+#include "cli/record_reader.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RECORD_READER_BUFFER_BYTES = 256 * 1024 };
+
+int record_reader_init(struct record_reader *r, int fd,
+                       enum record_format format, size_t line_bytes_max)
+{
+    memset(r, 0, sizeof(*r));
+    r->fd = fd;
+    r->format = format;
+    r->line_bytes_max = line_bytes_max;
+    r->buffer_bytes = RECORD_READER_BUFFER_BYTES;
+    r->buffer = malloc(r->buffer_bytes);
+    return r->buffer == NULL ? ERR_NOMEM : 0;
+}
+
+void record_reader_close(struct record_reader *r)
+{
+    free(r->buffer);
+    memset(r, 0, sizeof(*r));
+}
+
+/* Make room behind end. Moving happens only when the line in hand is at most
+ * half of the buffer, so a byte is moved O(1) times on average. */
+static int record_reader_make_room(struct record_reader *r,
+                                   struct err_info *info)
+{
+    size_t held = r->end - r->begin;
+    if (r->end < r->buffer_bytes) {
+        return 0;
+    }
+    if (held > r->line_bytes_max) {
+        return err_set(info, ERR_TOOBIG,
+                       "line %" PRIu64 " is longer than %zu bytes; "
+                       "--line-bytes-max raises the limit",
+                       r->line + 1, r->line_bytes_max);
+    }
+    if (held > r->buffer_bytes / 2) {
+        char *larger = realloc(r->buffer, r->buffer_bytes * 2);
+        if (larger == NULL) {
+            return err_set(info, ERR_NOMEM, "out of memory for a line");
+        }
+        r->buffer = larger;
+        r->buffer_bytes *= 2;
+    }
+    memmove(r->buffer, r->buffer + r->begin, held);
+    r->searched -= r->begin;
+    r->begin = 0;
+    r->end = held;
+    return 0;
+}
+
+int record_reader_fill(struct record_reader *r, struct err_info *info)
+{
+    int rc = record_reader_make_room(r, info);
+    if (rc != 0) {
+        return rc;
+    }
+    ssize_t n = read(r->fd, r->buffer + r->end, r->buffer_bytes - r->end);
+    if (n < 0) {
+        if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) {
+            return 0;
+        }
+        return err_set(info, ERR_IO, "cannot read the input: %s",
+                       strerror(errno));
+    }
+    r->at_end = n == 0;
+    r->end += (size_t)n;
+    return 0;
+}
+
+/* The next line without its newline; false if it is not complete yet. */
+static bool record_reader_take_line(struct record_reader *r, char **line,
+                                    size_t *size)
+{
+    char *newline = memchr(r->buffer + r->searched, '\n', r->end - r->searched);
+    if (newline == NULL) {
+        r->searched = r->end;
+        /* The last line may lack its newline. */
+        if (!r->at_end || r->begin == r->end) {
+            return false;
+        }
+        newline = r->buffer + r->end;
+        r->offset--;
+    }
+    *line = r->buffer + r->begin;
+    *size = (size_t)(newline - *line);
+    r->begin += *size + 1;
+    if (r->begin > r->end) {
+        r->begin = r->end;
+    }
+    r->searched = r->begin;
+    r->line++;
+    r->offset += *size + 1;
+    return true;
+}
+
+static bool is_blank(const char *line, size_t size)
+{
+    return size == 0 || (size == 1 && line[0] == '\r');
+}
+
+int record_reader_next(struct record_reader *r, struct record *record,
+                       struct err_info *info)
+{
+    char *line;
+    size_t size;
+    do {
+        if (!record_reader_take_line(r, &line, &size)) {
+            return 0;
+        }
+    } while (is_blank(line, size));
+    if (size > r->line_bytes_max) {
+        return err_set(info, ERR_TOOBIG,
+                       "line %" PRIu64 " is longer than %zu bytes; "
+                       "--line-bytes-max raises the limit",
+                       r->line, r->line_bytes_max);
+    }
+    if (r->format == RECORD_AUTO) {
+        r->format = line[0] == '{' ? RECORD_JSONL : RECORD_TSV;
+    }
+    struct err_info why;
+    int rc = r->format == RECORD_JSONL
+                 ? record_parse_json(record, line, size, &why)
+                 : record_parse_tsv(record, line, size, &why);
+    if (rc != 0) {
+        return err_set(info, rc, "line %" PRIu64 ", %.400s", r->line,
+                       why.message);
+    }
+    return 1;
+}

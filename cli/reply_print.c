@@ -1,0 +1,92 @@
+/* Replies for people and for programs; see reply_print.h. */
+#include "cli/reply_print.h"
+
+#include "cli/text.h"
+
+/* hiredis' reader refuses deeper replies itself; this bounds ours. */
+enum { REPLY_DEPTH_MAX = 16 };
+
+void reply_print_value(FILE *out, const char *data, size_t size, bool terminal)
+{
+    if (terminal) {
+        text_print_escaped(out, data, size);
+    } else {
+        (void)fwrite(data, 1, size, out);
+    }
+    putc('\n', out);
+}
+
+static void print_text(FILE *out, const redisReply *reply, bool terminal,
+                       int depth)
+{
+    fprintf(out, "%*s", depth * 2, "");
+    switch (reply->type) {
+    case REDIS_REPLY_INTEGER:
+        fprintf(out, "%lld\n", reply->integer);
+        break;
+    case REDIS_REPLY_NIL:
+        fputs("(nil)\n", out);
+        break;
+    case REDIS_REPLY_ARRAY:
+        fprintf(out, "(%zu)\n", reply->elements);
+        for (size_t i = 0; i < reply->elements && depth < REPLY_DEPTH_MAX;
+             i++) {
+            print_text(out, reply->element[i], terminal, depth + 1);
+        }
+        break;
+    case REDIS_REPLY_ERROR:
+        fputs("(error) ", out);
+        reply_print_value(out, reply->str, reply->len, true);
+        break;
+    default:
+        reply_print_value(out, reply->str, reply->len, terminal);
+        break;
+    }
+}
+
+void reply_print_text(FILE *out, const redisReply *reply, bool terminal)
+{
+    if (reply->type == REDIS_REPLY_ARRAY) {
+        /* At the top the count is noise. */
+        for (size_t i = 0; i < reply->elements; i++) {
+            print_text(out, reply->element[i], terminal, 0);
+        }
+        return;
+    }
+    print_text(out, reply, terminal, 0);
+}
+
+static void print_json(struct json_writer *w, const redisReply *reply,
+                       int depth)
+{
+    switch (reply->type) {
+    case REDIS_REPLY_INTEGER:
+        json_int(w, reply->integer);
+        break;
+    case REDIS_REPLY_NIL:
+        json_null(w);
+        break;
+    case REDIS_REPLY_ARRAY:
+        json_open(w, '[');
+        for (size_t i = 0; i < reply->elements && depth < REPLY_DEPTH_MAX;
+             i++) {
+            print_json(w, reply->element[i], depth + 1);
+        }
+        json_close(w, ']');
+        break;
+    case REDIS_REPLY_ERROR:
+        json_open(w, '{');
+        json_name(w, "error");
+        json_bytes(w, reply->str, reply->len);
+        json_close(w, '}');
+        break;
+    default:
+        json_bytes(w, reply->str, reply->len);
+        break;
+    }
+}
+
+void reply_print_json(struct json_writer *w, const redisReply *reply)
+{
+    print_json(w, reply, 0);
+}

@@ -1,0 +1,398 @@
+/* The verbs on keys: get put del incr scan exec. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "cli/clock.h"
+#include "cli/json_write.h"
+#include "cli/reply_print.h"
+#include "cli/text.h"
+#include "cli/verb.h"
+
+enum { VALUE_FILE_BYTES_MAX = 64 * 1024 * 1024, SCAN_COUNT_DEFAULT = 1000 };
+
+static bool wants_json(const struct invocation *in)
+{
+    return in->options.output == OUTPUT_JSON;
+}
+
+/* One command to the cluster. On EXIT_CODE_OK the reply is given; everything
+ * else has been said on stderr. */
+static int data_call(const struct invocation *in, enum client_kind kind,
+                     const struct command *command, redisReply **reply)
+{
+    struct client client;
+    struct err_info info = {0, ""};
+    client_init(&client, &in->endpoints, in->options.direct);
+    int code =
+        client_call(&client, kind, command, verb_deadline_ms(in), reply, &info);
+    client_close(&client);
+    return code == EXIT_CODE_OK ? code : verb_fail(code, "%s", info.message);
+}
+
+static int fail_reply(redisReply *reply)
+{
+    freeReplyObject(reply);
+    return verb_fail(EXIT_CODE_REFUSED,
+                     "the server's reply has an unexpected type");
+}
+
+static void print_get_json(const char *key, const redisReply *reply)
+{
+    struct json_writer w = json_writer(stdout);
+    json_open(&w, '{');
+    json_bytes_member(&w, "key", key, strlen(key));
+    if (reply->type == REDIS_REPLY_STRING) {
+        json_bytes_member(&w, "value", reply->str, reply->len);
+    } else {
+        json_name(&w, "value");
+        json_null(&w);
+    }
+    json_close(&w, '}');
+    json_end(&w);
+}
+
+int verb_get(const struct invocation *in)
+{
+    const char *args[] = {"GET", in->args[0]};
+    struct command command = {2, args, NULL};
+    redisReply *reply;
+    int code = data_call(in, CLIENT_READ, &command, &reply);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    if (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_NIL) {
+        return fail_reply(reply);
+    }
+    if (reply->type == REDIS_REPLY_NIL) {
+        code = EXIT_CODE_NOT_FOUND;
+    }
+    if (wants_json(in)) {
+        print_get_json(in->args[0], reply);
+    } else if (reply->type == REDIS_REPLY_NIL) {
+        verb_fail(code, "no such key");
+    } else if (in->options.raw) {
+        (void)fwrite(reply->str, 1, reply->len, stdout);
+    } else {
+        reply_print_value(stdout, reply->str, reply->len,
+                          isatty(STDOUT_FILENO) != 0);
+    }
+    freeReplyObject(reply);
+    return verb_finish(code);
+}
+
+/* The whole file; *data is given. The size is found by reading, so pipes do. */
+static int read_value(const char *path, char **data, size_t *size)
+{
+    FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    size_t room = 64 * 1024;
+    size_t n = 0;
+    char *buffer = malloc(room);
+    int code = EXIT_CODE_OK;
+    if (in == NULL) {
+        code = verb_fail(EXIT_CODE_USAGE, "cannot open %s: %s", path,
+                         strerror(errno));
+    }
+    while (code == EXIT_CODE_OK && buffer != NULL) {
+        size_t got = fread(buffer + n, 1, room - n, in);
+        n += got;
+        if (got == 0) {
+            break;
+        }
+        if (n > VALUE_FILE_BYTES_MAX) {
+            code = verb_fail(EXIT_CODE_USAGE, "%s is larger than 64 MiB", path);
+        } else if (n == room) {
+            char *larger = realloc(buffer, room * 2);
+            if (larger == NULL) {
+                break;
+            }
+            buffer = larger;
+            room *= 2;
+        }
+    }
+    if (code == EXIT_CODE_OK && (buffer == NULL || !feof(in))) {
+        code = verb_fail(EXIT_CODE_REFUSED, "cannot read %s: %s", path,
+                         buffer != NULL && ferror(in) ? strerror(errno)
+                                                      : "out of memory");
+    }
+    if (in != NULL && in != stdin) {
+        fclose(in);
+    }
+    if (code != EXIT_CODE_OK) {
+        free(buffer);
+        return code;
+    }
+    *data = buffer;
+    *size = n;
+    return code;
+}
+
+static void print_result_json(const char *name, const redisReply *reply)
+{
+    struct json_writer w = json_writer(stdout);
+    json_open(&w, '{');
+    json_name(&w, name);
+    reply_print_json(&w, reply);
+    json_close(&w, '}');
+    json_end(&w);
+}
+
+static int print_result(const struct invocation *in, const char *name,
+                        redisReply *reply, int code)
+{
+    if (wants_json(in)) {
+        print_result_json(name, reply);
+    } else {
+        reply_print_text(stdout, reply, isatty(STDOUT_FILENO) != 0);
+    }
+    freeReplyObject(reply);
+    return verb_finish(code);
+}
+
+int verb_put(const struct invocation *in)
+{
+    const char *path = in->options.value_file;
+    char *data = NULL;
+    const char *args[] = {"SET", in->args[0], NULL};
+    size_t sizes[] = {3, strlen(in->args[0]), 0};
+    struct command command = {3, args, sizes};
+    redisReply *reply;
+    if ((path != NULL) != (in->n_args == 1)) {
+        return verb_fail(EXIT_CODE_USAGE,
+                         "'put' needs either a VALUE or --value-file");
+    }
+    if (path != NULL) {
+        int code = read_value(path, &data, &sizes[2]);
+        if (code != EXIT_CODE_OK) {
+            return code;
+        }
+        args[2] = data;
+    } else {
+        args[2] = in->args[1];
+        sizes[2] = strlen(in->args[1]);
+    }
+    int code = data_call(in, CLIENT_WRITE, &command, &reply);
+    free(data);
+    return code != EXIT_CODE_OK ? code : print_result(in, "result", reply, 0);
+}
+
+int verb_del(const struct invocation *in)
+{
+    redisReply *reply;
+    const char **args = calloc((size_t)in->n_args + 1, sizeof(*args));
+    if (args == NULL) {
+        return verb_fail(EXIT_CODE_REFUSED, "out of memory");
+    }
+    struct command command = {in->n_args + 1, args, NULL};
+    args[0] = "DEL";
+    memcpy(args + 1, in->args, (size_t)in->n_args * sizeof(*args));
+    int code = data_call(in, CLIENT_WRITE, &command, &reply);
+    free(args);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    if (reply->type != REDIS_REPLY_INTEGER) {
+        return fail_reply(reply);
+    }
+    code = reply->integer == 0 ? EXIT_CODE_NOT_FOUND : EXIT_CODE_OK;
+    return print_result(in, "deleted", reply, code);
+}
+
+int verb_incr(const struct invocation *in)
+{
+    const char *args[] = {"INCRBY", in->args[0],
+                          in->n_args > 1 ? in->args[1] : "1"};
+    struct command command = {3, args, NULL};
+    redisReply *reply;
+    const char *digits = args[2] + (args[2][0] == '-' ? 1 : 0);
+    uint64_t by;
+    if (text_parse_count(digits, 0, INT64_MAX, &by) != 0) {
+        return verb_fail(EXIT_CODE_USAGE,
+                         "'incr' needs a whole number of 64 bits, for example "
+                         "5 or -5");
+    }
+    int code = data_call(in, CLIENT_WRITE, &command, &reply);
+    return code != EXIT_CODE_OK ? code : print_result(in, "value", reply, 0);
+}
+
+static void print_pair(const struct invocation *in, const redisReply *key,
+                       const redisReply *value)
+{
+    if (wants_json(in)) {
+        struct json_writer w = json_writer(stdout);
+        json_open(&w, '{');
+        json_bytes_member(&w, "key", key->str, key->len);
+        if (value != NULL) {
+            json_bytes_member(&w, "value", value->str, value->len);
+        }
+        json_close(&w, '}');
+        json_end(&w);
+        return;
+    }
+    text_print_escaped(stdout, key->str, key->len);
+    if (value != NULL) {
+        putc('\t', stdout);
+        text_print_escaped(stdout, value->str, value->len);
+    }
+    putc('\n', stdout);
+}
+
+/* The values of the keys of one SCAN reply; the reply is given. */
+static int scan_values(const struct invocation *in, struct client *client,
+                       const redisReply *keys, redisReply **reply,
+                       struct err_info *info)
+{
+    size_t n = keys->elements + 1;
+    const char **args = calloc(n, sizeof(*args));
+    size_t *sizes = calloc(n, sizeof(*sizes));
+    int code = EXIT_CODE_REFUSED;
+    if (args == NULL || sizes == NULL) {
+        err_set(info, ERR_NOMEM, "out of memory");
+        goto cleanup;
+    }
+    args[0] = "MGET";
+    sizes[0] = 4;
+    for (size_t i = 1; i < n; i++) {
+        args[i] = keys->element[i - 1]->str;
+        sizes[i] = keys->element[i - 1]->len;
+    }
+    struct command command = {(int)n, args, sizes};
+    code = client_call(client, CLIENT_READ, &command, verb_deadline_ms(in),
+                       reply, info);
+    if (code == EXIT_CODE_OK && ((*reply)->type != REDIS_REPLY_ARRAY ||
+                                 (*reply)->elements != keys->elements)) {
+        freeReplyObject(*reply);
+        code = EXIT_CODE_REFUSED;
+        err_set(info, ERR_PROTOCOL, "the reply to MGET has a wrong shape");
+    }
+cleanup:
+    free(args);
+    free(sizes);
+    return code;
+}
+
+static bool is_scan_reply(const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[0]->len >= TEXT_NUMBER_MAX ||
+        reply->element[1]->type != REDIS_REPLY_ARRAY) {
+        return false;
+    }
+    const redisReply *keys = reply->element[1];
+    for (size_t i = 0; i < keys->elements; i++) {
+        if (keys->element[i]->type != REDIS_REPLY_STRING) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Print one page of keys; *left is how many may still be printed. A key that
+ * has gone (or is no string) since the SCAN is not there any more. */
+static int scan_print(const struct invocation *in, struct client *client,
+                      const redisReply *keys, uint64_t *left,
+                      struct err_info *info)
+{
+    redisReply *values = NULL;
+    if (in->options.values && keys->elements > 0) {
+        int code = scan_values(in, client, keys, &values, info);
+        if (code != EXIT_CODE_OK) {
+            return code;
+        }
+    }
+    for (size_t i = 0; i < keys->elements && *left > 0; i++) {
+        const redisReply *value = values == NULL ? NULL : values->element[i];
+        if (value == NULL || value->type == REDIS_REPLY_STRING) {
+            print_pair(in, keys->element[i], value);
+            (*left)--;
+        }
+    }
+    if (values != NULL) {
+        freeReplyObject(values);
+    }
+    return EXIT_CODE_OK;
+}
+
+/* One SCAN and its output; cursor (TEXT_NUMBER_MAX bytes) moves on. */
+static int scan_page(const struct invocation *in, struct client *client,
+                     char *cursor, uint64_t *left, struct err_info *info)
+{
+    char count[TEXT_NUMBER_MAX];
+    uint64_t n = in->options.count > 0 ? in->options.count : SCAN_COUNT_DEFAULT;
+    const char *args[] = {"SCAN", cursor,  "COUNT",
+                          count,  "MATCH", in->options.match};
+    struct command command = {in->options.match == NULL ? 4 : 6, args, NULL};
+    redisReply *reply;
+    snprintf(count, sizeof(count), "%llu", (unsigned long long)n);
+    int code = client_call(client, CLIENT_READ, &command, verb_deadline_ms(in),
+                           &reply, info);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    if (!is_scan_reply(reply)) {
+        err_set(info, ERR_PROTOCOL, "the reply to SCAN has a wrong shape");
+        code = EXIT_CODE_REFUSED;
+    } else {
+        memcpy(cursor, reply->element[0]->str, reply->element[0]->len + 1);
+        code = scan_print(in, client, reply->element[1], left, info);
+    }
+    freeReplyObject(reply);
+    return code;
+}
+
+int verb_scan(const struct invocation *in)
+{
+    struct client client;
+    struct err_info info = {0, ""};
+    char cursor[TEXT_NUMBER_MAX] = "0";
+    uint64_t left = in->options.limit > 0 ? in->options.limit : UINT64_MAX;
+    int code;
+    client_init(&client, &in->endpoints, in->options.direct);
+    do {
+        code = scan_page(in, &client, cursor, &left, &info);
+        if (code == EXIT_CODE_OK && clock_interrupted()) {
+            err_set(&info, ERR_STOPPED, "interrupted");
+            code = EXIT_CODE_INTERRUPTED;
+        }
+    } while (code == EXIT_CODE_OK && left > 0 && strcmp(cursor, "0") != 0 &&
+             !ferror(stdout));
+    client_close(&client);
+    if (code != EXIT_CODE_OK) {
+        return verb_fail(code, "%s", info.message);
+    }
+    return verb_finish(code);
+}
+
+/* Commands that change nothing may be sent again at will. */
+static enum client_kind exec_kind(const char *name)
+{
+    static const char *const reads[] = {
+        "GET",       "MGET",   "EXISTS",  "SCAN",   "DBSIZE",   "INFO",
+        "PING",      "ECHO",   "TIME",    "TTL",    "PTTL",     "TYPE",
+        "KEYS",      "STRLEN", "COMMAND", "HGET",   "HMGET",    "HGETALL",
+        "HLEN",      "LRANGE", "LLEN",    "LINDEX", "SMEMBERS", "SCARD",
+        "SISMEMBER", "ZRANGE", "ZSCORE",  "ZCARD"};
+    for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++) {
+        if (strcasecmp(name, reads[i]) == 0) {
+            return CLIENT_READ;
+        }
+    }
+    return CLIENT_WRITE;
+}
+
+int verb_exec(const struct invocation *in)
+{
+    struct command command = {in->n_args, (const char **)in->args, NULL};
+    redisReply *reply;
+    int code = data_call(in, exec_kind(in->args[0]), &command, &reply);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    if (reply->type == REDIS_REPLY_NIL) {
+        code = EXIT_CODE_NOT_FOUND;
+    }
+    return print_result(in, "reply", reply, code);
+}

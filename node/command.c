@@ -1,0 +1,258 @@
+/* The command table and what all commands share: lookup by name and code, the
+ * checks before a command is queued or logged, common replies. What each
+ * command does is in command_<group>.c. */
+#include "node/command.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "node/command_internal.h"
+#include "node/proposal.h"
+#include "raftlog/err.h"
+
+static const struct command commands[] = {
+#define COMMAND_ROW(code, name, arity, flags, first, last, step, check, run,   \
+                    group, since, summary)                                     \
+    {#name, code,  arity, flags, first, last,                                  \
+     step,  check, run,   group, since, summary},
+    COMMAND_LIST(COMMAND_ROW)
+#undef COMMAND_ROW
+};
+
+enum {
+    N_COMMANDS = sizeof commands / sizeof commands[0],
+    NAME_SHOWN_MAX = 128, /* of raw input in an error text, as Redis */
+    COMMAND_NAME_MAX = 32,
+    COMMAND_BYTES_MAX = 512 * 1024 * 1024 /* of all arguments together */
+};
+
+const char command_error_syntax[] = "ERR syntax error";
+const char command_error_integer[] =
+    "ERR value is not an integer or out of range";
+
+const char command_error_string_size[] =
+    "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+
+static int upper(int c)
+{
+    return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c;
+}
+
+/* Order of a name in any case against an upper case word. */
+static int name_compare(struct bytes name, const char *word)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        int c = upper(name.data[i]) - (unsigned char)word[i];
+        /* Also ends at the end of the word, unless the name has a zero byte
+         * there. */
+        if (c != 0 || word[i] == '\0') {
+            return c != 0 ? c : 1;
+        }
+    }
+    return word[name.size] == '\0' ? 0 : -1;
+}
+
+bool command_is(struct bytes arg, const char *word)
+{
+    return name_compare(arg, word) == 0;
+}
+
+const struct command *command_find(struct bytes name)
+{
+    unsigned lo = 0;
+    unsigned hi = N_COMMANDS;
+
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        int c = name_compare(name, commands[mid].name);
+        if (c == 0) {
+            return &commands[mid];
+        }
+        if (c < 0) {
+            hi = mid;
+        } else {
+            lo = mid + 1;
+        }
+    }
+    return NULL;
+}
+
+const struct command *command_by_code(uint16_t code)
+{
+    for (unsigned i = 0; i < N_COMMANDS; i++) {
+        if (commands[i].code == code) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+const struct command *command_table(unsigned *n)
+{
+    *n = N_COMMANDS;
+    return commands;
+}
+
+/* ---- checks
+ * ----------------------------------------------------------------*/
+
+/* The words of Redis for a name it does not know, with the beginning of what
+ * was sent. Raw bytes are shown up to a zero byte; line ends are made blanks by
+ * resp_error. */
+static void command_reply_unknown(uint32_t argc, const struct bytes *argv,
+                                  struct buffer *reply)
+{
+    char args[NAME_SHOWN_MAX + 4] = "";
+    size_t used = 0;
+
+    for (uint32_t i = 1; i < argc && used < NAME_SHOWN_MAX; i++) {
+        size_t max = NAME_SHOWN_MAX - used;
+        size_t n = argv[i].size < max ? argv[i].size : max;
+        int put = snprintf(args + used, sizeof args - used, "'%.*s' ", (int)n,
+                           n > 0 ? (const char *)argv[i].data : "");
+        /* At most n + 3 bytes: the array has room for the last of them. */
+        used += (size_t)put;
+    }
+    resp_errorf(
+        reply, "ERR unknown command '%.*s', with args beginning with: %s",
+        (int)(argv[0].size < NAME_SHOWN_MAX ? argv[0].size : NAME_SHOWN_MAX),
+        argv[0].size > 0 ? (const char *)argv[0].data : "", args);
+}
+
+void command_reply_arity(struct buffer *reply, const char *name)
+{
+    char lower[COMMAND_NAME_MAX];
+    size_t i;
+
+    for (i = 0; name[i] != '\0' && i + 1 < sizeof lower; i++) {
+        lower[i] = name[i] >= 'A' && name[i] <= 'Z'
+                       ? (char)(name[i] - 'A' + 'a')
+                       : name[i];
+    }
+    lower[i] = '\0';
+    resp_errorf(reply, "ERR wrong number of arguments for '%s' command", lower);
+}
+
+void command_reply_subcommand(struct buffer *reply, const char *name,
+                              struct bytes sub)
+{
+    resp_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
+                (int)(sub.size < NAME_SHOWN_MAX ? sub.size : NAME_SHOWN_MAX),
+                sub.size > 0 ? (const char *)sub.data : "", name);
+}
+
+static bool command_arity_fits(const struct command *c, uint32_t argc)
+{
+    return c->arity >= 0 ? argc == (uint32_t)c->arity
+                         : argc >= (uint32_t)-c->arity;
+}
+
+/* Limits that hold for the arguments of every command. */
+static bool command_check_sizes(const struct command *c, uint32_t argc,
+                                const struct bytes *argv, struct buffer *reply)
+{
+    uint64_t n_bytes = 0;
+
+    for (uint32_t i = 1; i < argc; i++) {
+        if (argv[i].size > STORE_VALUE_MAX) {
+            resp_errorf(reply, "ERR value is larger than %d bytes",
+                        STORE_VALUE_MAX);
+            return false;
+        }
+        n_bytes += argv[i].size;
+    }
+    if (argc > PROPOSAL_ARGS_MAX || n_bytes > COMMAND_BYTES_MAX) {
+        resp_error(reply, "ERR command is larger than the limit");
+        return false;
+    }
+    if (c->first_key > 0) {
+        uint32_t last = c->last_key >= 0 ? (uint32_t)c->last_key
+                                         : argc - (uint32_t)-c->last_key;
+        uint32_t step = (uint32_t)c->key_step;
+        for (uint32_t i = (uint32_t)c->first_key; i <= last; i += step) {
+            if (argv[i].size > STORE_KEY_MAX) {
+                resp_errorf(reply, "ERR key is larger than %d bytes",
+                            STORE_KEY_MAX);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+const struct command *command_check(uint32_t argc, const struct bytes *argv,
+                                    struct buffer *reply)
+{
+    const struct command *c;
+
+    assert(argc > 0);
+    c = command_find(argv[0]);
+    if (c == NULL) {
+        command_reply_unknown(argc, argv, reply);
+        return NULL;
+    }
+    if (!command_arity_fits(c, argc)) {
+        command_reply_arity(reply, c->name);
+        return NULL;
+    }
+    if (!command_check_sizes(c, argc, argv, reply) ||
+        (c->check != NULL && !c->check(argc, argv, reply))) {
+        return NULL;
+    }
+    return c;
+}
+
+/* ---- shared by the groups
+ * --------------------------------------------------*/
+
+void command_reply_too_long(const struct command_env *env, struct buffer *reply)
+{
+    resp_errorf(reply, "ERR reply is longer than the limit of %llu bytes",
+                (unsigned long long)env->reply_max);
+}
+
+void command_reply_value(const struct command_env *env, struct bytes value,
+                         struct buffer *reply)
+{
+    if (env->reply_max > 0 && value.size > env->reply_max) {
+        command_reply_too_long(env, reply);
+        return;
+    }
+    resp_bulk(reply, value.data, value.size);
+}
+
+bool command_lookup_string(struct command_env *env, struct bytes key,
+                           struct store_item **item, struct buffer *reply)
+{
+    *item = store_get(env->store, key);
+    if (*item != NULL && store_item_type(*item) != 0) {
+        resp_error(reply, "WRONGTYPE Operation against a key holding the wrong "
+                          "kind of value");
+        return false;
+    }
+    return true;
+}
+
+bool command_store_string(struct command_env *env, struct bytes key,
+                          struct bytes value, uint64_t expire_ms,
+                          struct buffer *reply)
+{
+    int rc = store_set(env->store, key, value, 0, expire_ms);
+
+    if (rc == 0) {
+        return true;
+    }
+    if (rc == ERR_TOOBIG) {
+        resp_error(reply, "ERR key or value is larger than the limit");
+    } else {
+        command_out_of_memory(env, reply);
+    }
+    return false;
+}
+
+void command_out_of_memory(struct command_env *env, struct buffer *reply)
+{
+    env->error = ERR_NOMEM;
+    resp_error(reply, "ERR out of memory");
+}

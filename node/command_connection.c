@@ -1,0 +1,252 @@
+/* PING, ECHO, QUIT, SELECT: answered by the node that got them, from their
+ * arguments alone. That the connection closes after QUIT is the shell's.
+ *
+ * Of HELLO and CLIENT, which are about the session, only the checks are here.
+ */
+#include "node/command_internal.h"
+#include "node/number.h"
+
+/* Each is looked for among all clients. */
+enum { CLIENT_LIST_IDS_MAX = 128 };
+
+bool command_check_ping(uint32_t argc, const struct bytes *argv,
+                        struct buffer *reply)
+{
+    (void)argv;
+    if (argc > 2) {
+        command_reply_arity(reply, "ping");
+        return false;
+    }
+    return true;
+}
+
+void command_ping(struct command_env *env, uint32_t argc,
+                  const struct bytes *argv, struct buffer *reply)
+{
+    (void)env;
+    if (argc == 1) {
+        resp_simple(reply, "PONG");
+    } else {
+        resp_bulk(reply, argv[1].data, argv[1].size);
+    }
+}
+
+void command_echo(struct command_env *env, uint32_t argc,
+                  const struct bytes *argv, struct buffer *reply)
+{
+    (void)env;
+    (void)argc;
+    resp_bulk(reply, argv[1].data, argv[1].size);
+}
+
+void command_quit(struct command_env *env, uint32_t argc,
+                  const struct bytes *argv, struct buffer *reply)
+{
+    (void)env;
+    (void)argc;
+    (void)argv;
+    resp_simple(reply, "OK");
+}
+
+/* There is one database, number 0, as in a Redis cluster. */
+bool command_check_db(struct bytes text, struct buffer *reply)
+{
+    int64_t n;
+
+    if (!number_parse(text, &n)) {
+        resp_error(reply, command_error_integer);
+        return false;
+    }
+    if (n < INT32_MIN || n > INT32_MAX) {
+        resp_error(reply, "ERR value is out of range, value must between "
+                          "-2147483648 and 2147483647");
+        return false;
+    }
+    if (n != 0) {
+        resp_error(reply, "ERR DB index is out of range");
+        return false;
+    }
+    return true;
+}
+
+bool command_check_select(uint32_t argc, const struct bytes *argv,
+                          struct buffer *reply)
+{
+    (void)argc;
+    return command_check_db(argv[1], reply);
+}
+
+void command_select(struct command_env *env, uint32_t argc,
+                    const struct bytes *argv, struct buffer *reply)
+{
+    (void)env;
+    if (command_check_select(argc, argv, reply)) {
+        resp_simple(reply, "OK");
+    }
+}
+
+/* ---- the connection's own state: the session carries these out ----------- */
+
+bool command_name_is_plain(struct bytes name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.data[i] < '!' || name.data[i] > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_client_name(struct bytes name, struct buffer *reply)
+{
+    if (!command_name_is_plain(name)) {
+        resp_error(reply, "ERR Client names cannot contain spaces, newlines or "
+                          "special characters.");
+        return false;
+    }
+    if (name.size > COMMAND_CLIENT_NAME_MAX) {
+        resp_errorf(reply, "ERR client name is larger than %d bytes",
+                    COMMAND_CLIENT_NAME_MAX);
+        return false;
+    }
+    return true;
+}
+
+bool command_check_hello(uint32_t argc, const struct bytes *argv,
+                         struct buffer *reply)
+{
+    int64_t version;
+
+    if (argc >= 2 && !number_parse(argv[1], &version)) {
+        resp_error(reply,
+                   "ERR Protocol version is not an integer or out of range");
+        return false;
+    }
+    if (argc >= 2 && (version < 2 || version > 3)) {
+        resp_error(reply, "NOPROTO unsupported protocol version");
+        return false;
+    }
+    for (uint32_t i = 2; i < argc; i++) {
+        uint32_t n_more = argc - 1 - i;
+        if (command_is(argv[i], "AUTH") && n_more >= 2) {
+            resp_error(reply, "ERR AUTH <password> called without any password "
+                              "configured for the default user. Are you sure "
+                              "your configuration is correct?");
+            return false;
+        }
+        if (!command_is(argv[i], "SETNAME") || n_more < 1) {
+            resp_errorf(reply, "ERR Syntax error in HELLO option '%.*s'",
+                        (int)(argv[i].size < 128 ? argv[i].size : 128),
+                        argv[i].size > 0 ? (const char *)argv[i].data : "");
+            return false;
+        }
+        if (!check_client_name(argv[++i], reply)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_setinfo(const struct bytes *argv, struct buffer *reply)
+{
+    int shown = argv[2].size < 128 ? (int)argv[2].size : 128;
+    const char *name = shown > 0 ? (const char *)argv[2].data : "";
+
+    if (!command_is(argv[2], "LIB-NAME") && !command_is(argv[2], "LIB-VER")) {
+        resp_errorf(reply, "ERR Unrecognized option '%.*s'", shown, name);
+        return false;
+    }
+    if (!command_name_is_plain(argv[3])) {
+        resp_errorf(reply,
+                    "ERR %.*s cannot contain spaces, newlines or special "
+                    "characters.",
+                    shown, name);
+        return false;
+    }
+    if (argv[3].size > COMMAND_CLIENT_NAME_MAX) {
+        resp_errorf(reply, "ERR %.*s is larger than %d bytes", shown, name,
+                    COMMAND_CLIENT_NAME_MAX);
+        return false;
+    }
+    return true;
+}
+
+static bool check_client_list(uint32_t argc, const struct bytes *argv,
+                              struct buffer *reply)
+{
+    int64_t id;
+
+    if (argc == 2) {
+        return true;
+    }
+    if (argc == 3 || !command_is(argv[2], "ID")) {
+        resp_error(reply, command_error_syntax);
+        return false;
+    }
+    if (argc > 3 + CLIENT_LIST_IDS_MAX) {
+        resp_errorf(reply, "ERR more than %d client IDs", CLIENT_LIST_IDS_MAX);
+        return false;
+    }
+    for (uint32_t i = 3; i < argc; i++) {
+        if (!number_parse(argv[i], &id)) {
+            resp_error(reply, "ERR Invalid client ID");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Only by id, and whether this connection is meant too. */
+static bool check_client_kill(uint32_t argc, const struct bytes *argv,
+                              struct buffer *reply)
+{
+    int64_t id;
+
+    if (argc % 2 != 0) {
+        resp_error(reply, command_error_syntax);
+        return false;
+    }
+    for (uint32_t i = 2; i < argc; i += 2) {
+        bool skip = command_is(argv[i], "SKIPME");
+        if (skip ? !command_is(argv[i + 1], "YES") &&
+                       !command_is(argv[i + 1], "NO")
+                 : !command_is(argv[i], "ID")) {
+            resp_error(reply, command_error_syntax);
+            return false;
+        }
+        if (!skip && (!number_parse(argv[i + 1], &id) || id < 1)) {
+            resp_error(reply, "ERR client-id should be greater than 0");
+            return false;
+        }
+    }
+    return true;
+}
+
+bool command_check_client(uint32_t argc, const struct bytes *argv,
+                          struct buffer *reply)
+{
+    static const struct command_subcommand list[] = {
+        {"GETNAME", "client|getname", 2, NULL},
+        {"ID", "client|id", 2, NULL},
+        {"INFO", "client|info", 2, NULL},
+        {"KILL", "client|kill", -4, NULL},
+        {"LIST", "client|list", -2, NULL},
+        {"SETINFO", "client|setinfo", 4, NULL},
+        {"SETNAME", "client|setname", 3, NULL},
+        {NULL, NULL, 0, NULL},
+    };
+
+    if (command_subcommand_find(list, "CLIENT", argc, argv, reply) == NULL) {
+        return false;
+    }
+    if (command_is(argv[1], "SETNAME")) {
+        return check_client_name(argv[2], reply);
+    }
+    if (command_is(argv[1], "SETINFO")) {
+        return check_setinfo(argv, reply);
+    }
+    if (command_is(argv[1], "LIST")) {
+        return check_client_list(argc, argv, reply);
+    }
+    return !command_is(argv[1], "KILL") || check_client_kill(argc, argv, reply);
+}

@@ -1,0 +1,108 @@
+/* The commands that are about the process: INFO and CONFIG. */
+#include "node/daemon_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "node/config_command.h"
+#include "node/info.h"
+#include "node/resp.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define DAEMON_BUILD "address"
+#elif defined(__SANITIZE_THREAD__)
+#define DAEMON_BUILD "thread"
+#elif defined(CONCORDKV_DEBUG)
+#define DAEMON_BUILD "debug"
+#else
+#define DAEMON_BUILD "release"
+#endif
+
+static uint64_t time_ms(const struct timeval *t)
+{
+    return (uint64_t)t->tv_sec * 1000 + (uint64_t)t->tv_usec / 1000;
+}
+
+static void fill_process(struct daemon *d, uint64_t leader,
+                         struct info_process *p)
+{
+    const struct config *c = d->config;
+    struct server_stats clients;
+    struct address address;
+    struct rusage usage;
+    size_t rss = 0;
+
+    memset(p, 0, sizeof *p);
+    p->version = CONCORDKV_VERSION;
+    p->build = DAEMON_BUILD;
+    p->data_dir = c->data_dir;
+    p->listen_client = c->listen_client;
+    p->listen_peer = c->listen_peer;
+    p->client_address = d->self.client_address;
+    p->leader_client_address =
+        leader != 0 ? transport_client_address(d->transport, leader) : NULL;
+    p->cluster_id = d->self.cluster_id;
+    p->pid = (uint64_t)getpid();
+    if (address_parse(c->listen_client, &address, NULL) == 0) {
+        p->port = strtoull(address.port, NULL, 10);
+    }
+    p->uptime_ms = daemon_now_ms() - d->start_ms;
+    uv_resident_set_memory(&rss);
+    p->rss_bytes = rss;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        p->rss_peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+        p->cpu_user_ms = time_ms(&usage.ru_utime);
+        p->cpu_system_ms = time_ms(&usage.ru_stime);
+    }
+    server_get_stats(d->server, &clients);
+    p->clients_max = c->max_clients;
+    p->n_clients_refused = clients.n_refused;
+    p->net_in_bytes = clients.input_bytes;
+    p->net_out_bytes = clients.output_bytes;
+    p->loop_stall_us_max = d->stall_us_max;
+}
+
+static void info_command(struct daemon *d, uint32_t argc,
+                         const struct bytes *argv, struct buffer *reply)
+{
+    struct info_process process;
+    struct info_facts facts;
+    struct service_stats service;
+    struct replica_status status;
+    struct raftlog_stats log;
+    struct store *store = replica_store(d->replica);
+
+    replica_status(d->replica, &status);
+    replica_log_stats(d->replica, &log);
+    service_get_stats(d->service, &service);
+    fill_process(d, status.leader_id, &process);
+    memset(&facts, 0, sizeof facts);
+    facts.process = &process;
+    facts.service = &service;
+    facts.n_pending = service_pending(d->service);
+    facts.status = &status;
+    facts.log = &log;
+    facts.n_keys = store_count(store);
+    facts.store_bytes = store_memory(store);
+    facts.state_hash = store_hash(store);
+    info_reply(&facts, argc, argv, reply);
+}
+
+void daemon_local(void *ctx, struct session *session,
+                  const struct command *command, uint32_t argc,
+                  const struct bytes *argv, struct buffer *reply)
+{
+    struct daemon *d = ctx;
+
+    (void)session;
+    if (strcmp(command->name, "INFO") == 0) {
+        info_command(d, argc, argv, reply);
+    } else if (strcmp(command->name, "CONFIG") == 0) {
+        config_command(d->config, argc, argv, reply);
+    } else {
+        resp_errorf(reply, "ERR '%s' is not carried out by this node",
+                    command->name);
+    }
+}

@@ -1,0 +1,58 @@
+/* The reply of INFO: "field:value" lines in sections, as Redis does it.
+ *
+ * Pure: everything it says comes in through struct info_facts. Field names are
+ * an interface: concordctl and the tests read them; one that is there keeps
+ * its name and meaning. */
+#ifndef NODE_INFO_H
+#define NODE_INFO_H
+
+#include <stdint.h>
+
+#include "node/buffer.h"
+#include "node/replica.h"
+#include "node/service.h"
+#include "raftlog/checksum.h"
+
+/* What only the process knows. Strings are borrowed; NULL: left out. */
+struct info_process {
+    const char *version;
+    const char *build; /* "release", "debug", "address" ... */
+    const char *data_dir;
+    const char *listen_client; /* as configured */
+    const char *listen_peer;
+    const char *client_address;        /* advertised */
+    const char *leader_client_address; /* of the leader, when known */
+    const uint8_t *cluster_id;         /* RAFTLOG_CLUSTER_ID_SIZE bytes */
+    uint64_t pid;
+    uint64_t port;
+    uint64_t uptime_ms;
+    uint64_t rss_bytes, rss_peak_bytes;
+    uint64_t cpu_user_ms, cpu_system_ms;
+    uint64_t clients_max;
+    uint64_t n_clients_refused;
+    uint64_t net_in_bytes, net_out_bytes;
+    uint64_t loop_stall_us_max; /* longest turn of the loop */
+};
+
+struct info_facts {
+    const struct info_process *process;
+    const struct service_stats *service;
+    uint64_t n_pending;
+    /* Of the replica; NULL before it is open. */
+    const struct replica_status *status;
+    const struct raftlog_stats *log;
+    uint64_t n_keys;
+    uint64_t store_bytes;
+    struct checksum128 state_hash;
+};
+
+/* argv: INFO [section ...]; none, "all", "default" and "everything" mean all.
+ * Unknown sections give nothing, as in Redis. */
+void info_reply(const struct info_facts *facts, uint32_t argc,
+                const struct bytes *argv, struct buffer *reply);
+
+/* 32 hexadecimal digits and NUL; high half first. */
+enum { INFO_HASH_SIZE = 33 };
+void info_hash_text(struct checksum128 hash, char out[INFO_HASH_SIZE]);
+
+#endif

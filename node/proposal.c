@@ -1,0 +1,152 @@
+/* Command entries of the log; the layout is in proposal.h. Decoding trusts
+ * nothing: an entry may come from another node of another version. */
+#include "node/proposal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/command.h"
+#include "raftlog/block.h"
+#include "raftlog/err.h"
+
+enum {
+    N_INLINE = sizeof((struct proposal *)0)->inline_argv / sizeof(struct bytes)
+};
+
+void *proposal_encode(const struct proposal *p, uint32_t *size)
+{
+    uint64_t n = 2 + byte_varint_size(p->origin) + 8 + 8 + 2 +
+                 byte_varint_size(p->argc - 1);
+    struct byte_writer w;
+    void *block;
+
+    for (uint32_t i = 1; i < p->argc; i++) {
+        n += byte_varint_size(p->argv[i].size) + p->argv[i].size;
+    }
+    if (n > UINT32_MAX) {
+        return NULL;
+    }
+    block = block_new((size_t)n);
+    if (block == NULL) {
+        return NULL;
+    }
+    w = byte_writer(block, (size_t)n);
+    byte_put_u8(&w, PROPOSAL_VERSION);
+    byte_put_u8(&w, p->kind);
+    byte_put_varint(&w, p->origin);
+    byte_put_u64(&w, p->request_id);
+    byte_put_u64(&w, p->clock_ms);
+    byte_put_u16(&w, p->code);
+    byte_put_varint(&w, p->argc - 1);
+    for (uint32_t i = 1; i < p->argc; i++) {
+        byte_put_varint(&w, p->argv[i].size);
+        byte_put(&w, p->argv[i].data, p->argv[i].size);
+    }
+    *size = (uint32_t)n;
+    return block;
+}
+
+/* Room for argv; every argument takes a byte at least, so an announced count
+ * beyond what is left takes no memory. */
+static int proposal_make_argv(struct proposal *p, uint64_t n_rest, size_t left)
+{
+    if (n_rest > left || n_rest >= PROPOSAL_ARGS_MAX) {
+        return ERR_CORRUPT;
+    }
+    p->argc = (uint32_t)n_rest + 1;
+    p->argv = p->inline_argv;
+    if (p->argc > N_INLINE) {
+        p->argv = malloc(p->argc * sizeof *p->argv);
+        if (p->argv == NULL) {
+            return ERR_NOMEM;
+        }
+    }
+    return 0;
+}
+
+static int proposal_decode_command(struct byte_reader *r, struct proposal *p)
+{
+    const struct command *c;
+    uint64_t n_rest;
+    int rc;
+
+    p->origin = byte_get_varint(r);
+    p->request_id = byte_get_u64(r);
+    p->clock_ms = byte_get_u64(r);
+    p->code = byte_get_u16(r);
+    n_rest = byte_get_varint(r);
+    if (r->failed) {
+        return ERR_CORRUPT;
+    }
+    c = command_by_code(p->code);
+    if (c == NULL) {
+        return ERR_VERSION;
+    }
+    if ((c->flags & COMMAND_WRITE) == 0 ||
+        (c->arity >= 0 ? n_rest + 1 != (uint64_t)c->arity
+                       : n_rest + 1 < (uint64_t)-c->arity)) {
+        return ERR_CORRUPT;
+    }
+    rc = proposal_make_argv(p, n_rest, byte_left(r));
+    if (rc != 0) {
+        return rc;
+    }
+    p->argv[0].data = (const uint8_t *)c->name;
+    p->argv[0].size = strlen(c->name);
+    for (uint32_t i = 1; i < p->argc; i++) {
+        uint64_t size = byte_get_varint(r);
+        if (size > byte_left(r)) {
+            r->failed = true;
+            break;
+        }
+        p->argv[i].size = (size_t)size;
+        p->argv[i].data = byte_get(r, (size_t)size);
+    }
+    return r->failed || byte_left(r) > 0 ? ERR_CORRUPT : 0;
+}
+
+int proposal_decode(const void *data, size_t size, struct proposal *out)
+{
+    struct byte_reader r = byte_reader(data, size);
+    uint8_t version = byte_get_u8(&r);
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    out->kind = byte_get_u8(&r);
+    if (r.failed || version == 0 || out->kind == 0) {
+        return ERR_CORRUPT;
+    }
+    if (version != PROPOSAL_VERSION || out->kind != PROPOSAL_COMMAND) {
+        return ERR_VERSION;
+    }
+    rc = proposal_decode_command(&r, out);
+    if (rc != 0) {
+        proposal_clear(out);
+    }
+    return rc;
+}
+
+void proposal_clear(struct proposal *p)
+{
+    if (p->argv != p->inline_argv) {
+        free(p->argv);
+    }
+    p->argv = NULL;
+    p->argc = 0;
+}
+
+void proposal_set_clock(void *payload, uint32_t size, uint64_t clock_ms)
+{
+    struct byte_reader r = byte_reader(payload, size);
+    struct byte_writer w;
+
+    (void)byte_get_u16(&r); /* version, kind */
+    (void)byte_get_varint(&r);
+    (void)byte_get_u64(&r);
+    if (byte_left(&r) < 8) {
+        return;
+    }
+    w = byte_writer(payload, size);
+    (void)byte_put_room(&w, size - byte_left(&r));
+    byte_put_u64(&w, clock_ms);
+}

@@ -1,0 +1,49 @@
+/* The payload of a command entry in the log.
+ *
+ * Layout, version 1 (integers little-endian, varints LEB128):
+ *   u8 version = 1 | u8 kind | varint origin node id | u64 request id |
+ *   u64 clock ms | u16 command code | varint argc | argc * (varint size, bytes)
+ * argv[0], the name, is left out: the code stands for it (argc counts the
+ * rest).
+ *
+ * (origin, request id) names the client request: the node that took it from
+ * its client recognises it when it is applied, whoever was leader then. */
+#ifndef NODE_PROPOSAL_H
+#define NODE_PROPOSAL_H
+
+#include <stdint.h>
+
+#include "raftlog/byte.h"
+
+enum {
+    PROPOSAL_VERSION = 1,
+    PROPOSAL_COMMAND = 1,
+    PROPOSAL_ARGS_MAX = 1 << 20
+};
+
+struct proposal {
+    uint8_t kind;
+    uint64_t origin;
+    uint64_t request_id;
+    uint64_t clock_ms;
+    uint16_t code;
+    uint32_t argc;               /* with the name */
+    struct bytes *argv;          /* malloc'd by decode, freed by proposal_clear;
+                                  * points into the payload; argv[0] is the name */
+    struct bytes inline_argv[8]; /* argv of short commands: no allocation */
+};
+
+/* Encode argv[1..] and the code into a new block (block.h), given; argv[0] is
+ * not looked at. NULL: out of memory, or more than 4 GiB. */
+void *proposal_encode(const struct proposal *p, uint32_t *size);
+/* Errors: ERR_CORRUPT (also: not a write command, or not as many arguments as
+ * it needs), ERR_VERSION (also: a kind or command of a newer version),
+ * ERR_NOMEM. argv borrows from data; *out must stay where it is, as argv may
+ * point into it. On an error *out needs no clear. */
+int proposal_decode(const void *data, size_t size, struct proposal *out);
+void proposal_clear(struct proposal *p);
+/* The clock lies at a fixed place so that the leader can set it when it
+ * submits a forwarded payload. */
+void proposal_set_clock(void *payload, uint32_t size, uint64_t clock_ms);
+
+#endif

@@ -1,0 +1,279 @@
+/* The inside of a replica: one struct, and which file does what to it.
+ *
+ *   replica_open.c       open and close
+ *   replica.c            events from outside, what the service asks
+ *   driver.c             raft_step and every part of its update, in order;
+ *                        timers; gathering proposals into one submit
+ *   filter.c             what may go into the core (C-RAFT.md 2, B1-B4, B12)
+ *   outbound.c           what the core wants to send -> frames (B1, B10, B13)
+ *   apply.c              committed entries -> store, configurations
+ *   membership.c         changes of the configuration (B6, B7)
+ *   handover.c           draining, transfer (B8), agreed loss of a leader (B12)
+ *   snapshotter.c        taking a base in slices
+ *   snapshot_serve.c     offering snapshots and serving their chunks
+ *   snapshot_fetch.c     fetching and installing them
+ *
+ * Thread: the loop, except the job structs of the snapshot files while a pool
+ * thread has them. */
+#ifndef NODE_REPLICA_STATE_H
+#define NODE_REPLICA_STATE_H
+
+#include "node/read_barrier.h"
+#include "node/replica.h"
+#include "snapshot/snapshot.h"
+
+_Static_assert(RAFT_VERSION_NUMBER == 2201,
+               "ownership rules were audited for C-raft 0.22.1 only");
+
+enum {
+    HELD_FRAMES_MAX = 4096,  /* frames waiting for the hard state */
+    OUTBOUND_QUEUE_MAX = 64, /* AppendEntries behind a log read, per peer */
+    OUTBOUND_PIECE_BYTES = 1024 * 1024,     /* body of one AppendEntries */
+    OUTBOUND_TURN_BYTES = 4 * 1024 * 1024,  /* encoded at once, per peer */
+    OUTBOUND_PEER_BYTES = 16 * 1024 * 1024, /* in the transport, per peer */
+    APPLY_ENTRIES_PER_TURN = 2048,
+    APPLY_BYTES_PER_TURN = 4 * 1024 * 1024,
+    TICK_MS = 100,
+    RECLAIM_ITEMS_PER_TICK = 10000, /* of a cleared or replaced store */
+    TIMER_STEP_MS = 5,              /* raft_timeout may lie in the past (B9) */
+    SNAPSHOT_CHUNK_BYTES = 256 * 1024,
+    SNAPSHOT_WINDOW = 8, /* chunks asked for at a time */
+    SNAPSHOT_FETCH_TIMEOUT_MS = 1000,
+    SNAPSHOT_OFFER_INTERVAL_MS = 500,
+    SNAPSHOT_REOFFER_MS = 2000,
+    SNAPSHOT_SENDING_IDLE_MS = 5000 /* a transfer without a fetch has ended */
+};
+
+/* A frame that waits until term and vote are durable. */
+struct held_frame {
+    struct held_frame *next;
+    uint64_t to;
+    struct wire_frame frame;
+};
+
+/* An AppendEntries whose entries are not in memory any more. */
+struct outbound_item {
+    struct outbound_item *next;
+    struct raft_append_entries args; /* entries unused */
+    uint64_t epoch;                  /* raftlog_epoch when it was made */
+};
+
+struct replica_peer {
+    uint64_t id; /* 0: free */
+    char address[REPLICA_ADDRESS_MAX + 1];
+    bool connected;
+    /* AppendEntries that wait for a log read, in order. */
+    struct outbound_item *queue, **queue_tail;
+    unsigned n_queued;
+    bool reading;
+    struct replica *replica;
+    /* Snapshot offered or being fetched by the peer. */
+    uint64_t offered_ms, fetched_ms;
+    struct chunk_job *chunks; /* being read for it, in order */
+    unsigned n_chunks;
+    uint64_t fetch_credit, fetch_credit_ms; /* bytes; rate limit */
+    /* The peer's word that its leader is gone (agreed loss). */
+    uint64_t lost_term, lost_leader, lost_last_index, lost_last_term;
+    uint64_t lost_ms; /* when it said so */
+};
+
+/* A configuration entry of the log that is not known to be committed, or is
+ * committed but not applied. */
+struct pending_change {
+    uint64_t index;
+    void *block;
+    const void *data;
+    uint32_t size;
+};
+
+struct proposal_waiting {
+    void *block;
+    uint32_t size;
+};
+
+struct replica {
+    struct raft raft;
+    struct raftlog *log;
+    struct store *store;
+    struct read_barrier *barrier;
+    struct replica_io io;
+    struct replica_events events;
+    struct replica_options options; /* with defaults filled in; strings unset */
+    char *data_dir;
+    char *snapshot_dir;
+    bool failed; /* fatal was reported: do nothing any more */
+    bool stepping;
+    bool opening; /* inside replica_open: events wait */
+
+    struct replica_peer peers[REPLICA_SERVERS_MAX];
+
+    /* What the core was when events.changed was called last. */
+    int seen_state;
+    uint64_t seen_term, seen_leader;
+    bool seen_accepts;
+    enum raft_state role_before; /* before the step that is handled */
+    uint64_t term_before;
+
+    uint64_t commit; /* highest ever seen (B4) */
+    uint64_t applied;
+    uint64_t applied_term;
+    uint64_t clock_ms; /* replicated */
+    bool apply_reading;
+    bool apply_more;
+    struct buffer reply;
+
+    /* As leader: index of the first entry of the own term (B6). */
+    uint64_t own_term_index;
+    uint64_t submitted; /* last index of our own submits */
+    struct proposal_waiting *gathered;
+    size_t n_gathered, gathered_cap;
+    uint64_t gathered_bytes;
+    uint64_t gathered_since_ms;
+    uint64_t uncommitted_bytes; /* payload of submitted, not committed */
+    uint64_t refused;           /* a proposal was refused since events.room */
+
+    /* Configurations: known committed and applied ones, and later ones. */
+    void *configuration; /* block: encoded, as of configuration_index */
+    uint32_t configuration_size;
+    uint64_t configuration_index;
+    struct pending_change *changes;
+    unsigned n_changes, changes_cap;
+    uint64_t change_delivered; /* index of the last RAFT_CONFIGURATION */
+
+    struct held_frame *held, **held_tail;
+    unsigned n_held;
+    bool reply_stale; /* the message being stepped has a lower term (B13) */
+
+    uint64_t last_time;
+    uint64_t timer_fired_ms; /* last RAFT_TIMEOUT */
+    uint64_t tick_ms;
+
+    struct {
+        bool active;
+        bool draining;     /* the process is about to end */
+        bool transferring; /* RAFT_TRANSFER was stepped */
+        uint64_t target;   /* 0: any */
+        uint64_t deadline_ms;
+        uint64_t stalled_until_ms; /* no further handover for a stall before */
+    } handover;
+    struct {
+        uint64_t term, leader; /* this node's own loss; 0: none */
+        bool campaigning;
+        uint64_t next_ms, deadline_ms;
+        uint64_t hurry_until_ms; /* agreed: short timers; 0: no hurry */
+    } loss;
+
+    /* Snapshots. */
+    struct snapshot_manifest manifest; /* the chain on disk */
+    uint64_t snapshot_index;
+    uint64_t written_at_snapshot;    /* raftlog written_bytes */
+    struct snapshotter *snapshotter; /* taking one; NULL: none */
+    uint64_t snapshot_retry_ms;
+    uint64_t snapshot_slice_us_max;
+    bool installing; /* between UPDATE_SNAPSHOT and PERSISTED_SNAPSHOT */
+    struct snapshot_fetch *fetch; /* receiving one; NULL: none */
+    struct store *old_store;      /* replaced, freed in slices */
+
+    uint64_t n_elections_started, n_elections_won, n_dropped_frames;
+};
+
+/* ---- driver.c ---- */
+/* Run one event through the core and handle its update. Returns what
+ * raft_step returned for refusals of SUBMIT and TRANSFER; any other error is
+ * fatal. */
+int driver_step(struct replica *r, struct raft_event *event);
+void driver_receive(struct replica *r, struct raft_message *message);
+/* Log progress: durable entries to the core, held frames out. */
+void driver_progress(void *replica);
+void driver_submit(struct replica *r, bool force);
+uint64_t driver_deadline_ms(const struct replica *r);
+void driver_timer(struct replica *r);
+void driver_fatal(struct replica *r, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Tell the service when role, term, leader or accepts differ from before. */
+void driver_changed(struct replica *r);
+bool replica_accepts(const struct replica *r);
+uint64_t replica_now(struct replica *r);
+void replica_trace(const struct replica *r, enum trace_level level,
+                   const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+struct replica_peer *replica_find_peer(struct replica *r, uint64_t id);
+bool replica_is_voter(const struct replica *r, uint64_t id);
+unsigned replica_n_voters(const struct replica *r);
+/* Voters connected, this node included if it is one. */
+unsigned replica_n_voters_connected(struct replica *r);
+
+/* ---- replica.c ---- */
+int replica_open_barrier(struct replica *r);
+
+/* ---- replica_open.c ---- */
+void replica_add_peer(struct replica *r, uint64_t id, const char *address);
+/* Peers of the present configuration, added to those known before. */
+void replica_sync_peers(struct replica *r);
+
+/* ---- filter.c ---- */
+/* Check and rewrite a decoded message before it is stepped. Returns false when
+ * it must be dropped. */
+bool filter_message(struct replica *r, struct raft_message *m);
+/* Before an AppendEntries with a configuration at its head (B2). */
+void filter_before_change(struct replica *r, const struct raft_message *m);
+
+/* ---- outbound.c ---- */
+void outbound_message(struct replica *r, const struct raft_message *m);
+/* Send, or hold until the hard state is durable. Takes the frame's body. */
+bool outbound_send(struct replica *r, uint64_t to, struct wire_frame *frame);
+void outbound_release_held(struct replica *r);
+void outbound_clear_peer(struct replica_peer *peer);
+
+/* ---- apply.c ---- */
+void apply_commit(struct replica *r);
+/* Remember and forget configuration entries of the log. */
+int apply_note_change(struct replica *r, uint64_t index, const void *data,
+                      uint32_t size);
+void apply_truncate_changes(struct replica *r, uint64_t from);
+/* Deliver RAFT_CONFIGURATION for what is committed through commit. */
+void apply_deliver_changes(struct replica *r, uint64_t commit);
+/* State restored from a snapshot. Takes a copy of the configuration. */
+int apply_restore(struct replica *r, const struct snapshot_meta *meta);
+
+/* ---- handover.c ---- */
+void handover_start(struct replica *r, uint64_t target, bool draining);
+void handover_poll(struct replica *r);
+void handover_peer_lost(struct replica *r, uint64_t id);
+void handover_peer_found(struct replica *r, uint64_t id);
+void handover_leader_lost(struct replica *r, const struct wire_message *m);
+/* After each step: another leader may have been heard. */
+void handover_stepped(struct replica *r);
+/* Whether a majority has agreed that this leader is gone. */
+bool handover_is_lost(const struct replica *r, uint64_t leader);
+uint64_t handover_deadline_ms(const struct replica *r);
+void handover_tick(struct replica *r);
+
+/* ---- snapshotter.c ---- */
+void snapshotter_tick(struct replica *r);
+int snapshotter_start(struct replica *r);
+/* Give up the snapshot being taken (the node stops). */
+void snapshotter_abort(struct replica *r);
+/* Load the chain into a new store. Blocking: start-up or pool thread. */
+int snapshotter_load(const char *dir, const struct snapshot_manifest *manifest,
+                     struct store **out, struct snapshot_meta *meta,
+                     struct err_info *info);
+
+/* ---- snapshot_serve.c ---- */
+void serve_offer(struct replica *r, const struct raft_message *m);
+void serve_fetch(struct replica *r, const struct wire_message *m);
+/* Whether a peer is fetching from us. */
+bool serve_active(const struct replica *r);
+void serve_tick(struct replica *r);
+void serve_close(struct replica *r);
+
+/* ---- snapshot_fetch.c ---- */
+void fetch_offered(struct replica *r, const struct wire_message *m);
+void fetch_chunk(struct replica *r, const struct wire_message *m, void *block);
+/* UPDATE_SNAPSHOT: the core accepted what was fetched. */
+void fetch_install(struct replica *r, struct raft_snapshot_metadata *meta);
+void fetch_tick(struct replica *r);
+void fetch_progress(const struct replica *r, uint64_t *done, uint64_t *total);
+void fetch_close(struct replica *r);
+
+#endif

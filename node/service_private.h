@@ -1,0 +1,217 @@
+/* What the files of the service share; nobody else includes it.
+ *
+ *   service.c  the object, its events, time limits and the settling of work
+ *   session.c  requests in program order, replies in order
+ *   session_client.c  HELLO, RESET and CLIENT: the session's own state
+ *   request.c  one request: its life, its time limit, its read ticket
+ *   forward.c  writes on their way to the leader, and forwarded ones here */
+#ifndef NODE_SERVICE_PRIVATE_H
+#define NODE_SERVICE_PRIVATE_H
+
+#include "node/service.h"
+
+enum {
+    SERVICE_RETRY_MS = 20, /* after a refusal that no event may end */
+    SESSION_ADDRESS_MAX = 80,
+    SERVICE_CURSORS = 4096, /* SCANs under way */
+    /* Writes sent to the leader and not answered, in bytes: bounds what has to
+     * be sent again, and what waits in the transport's queue. */
+    FORWARD_WINDOW_MAX = 16 * 1024 * 1024,
+    FORWARD_WINDOW_MIN = 64 * 1024,
+    /* Larger replies do not travel: the origin applies the entry itself. */
+    FORWARD_REPLY_MAX = 1024 * 1024,
+    FORWARD_ORIGINS_MAX = 2 * REPLICA_SERVERS_MAX,
+    /* A payload has to fit into a frame, alone in an AppendEntries too. */
+    FORWARD_PAYLOAD_MAX = WIRE_FRAME_MAX - 1024 * 1024
+};
+
+enum request_kind { REQUEST_LOCAL, REQUEST_READ, REQUEST_WRITE };
+
+enum request_state {
+    REQUEST_WAITING, /* behind others of its session */
+    REQUEST_ASKED,   /* read: the barrier will call */
+    REQUEST_RETRY,   /* read: to be asked again */
+    REQUEST_READY,   /* read: confirmed, runs when it is the first */
+    REQUEST_WRITING, /* write: in the ring of writes */
+    REQUEST_DONE     /* `reply` is complete */
+};
+
+struct request {
+    struct request *next; /* in the session, in order */
+    /* All that have a time limit, oldest first; also those whose client is
+     * gone. Requests of READY and DONE are not in it. */
+    struct request *older, *newer;
+    bool timed;
+    bool asked; /* the barrier holds a pointer to this */
+    bool resp3; /* what the session spoke when it came in */
+    enum request_kind kind;
+    enum request_state state;
+    struct service *service;
+    struct session *session; /* NULL: the client is gone */
+    const struct command *command;
+    uint64_t deadline_ms;
+    uint64_t write_id;
+    uint64_t bytes; /* counted in pending_bytes */
+    struct buffer reply;
+    uint32_t argc;
+    struct bytes *argv; /* own copy behind the struct; NULL: encoded */
+};
+
+struct session {
+    struct service *service;
+    struct session *previous, *next; /* of the service */
+    /* Lists of work; a session is in each at most once. */
+    struct session *next_active, *next_dirty;
+    bool active, dirty, stalled, ending, failed;
+    session_output_cb output_cb;
+    void *ctx;
+    struct buffer output;
+    struct request *first, **last;
+    struct request *unstarted; /* first that is not begun; NULL: none */
+    uint64_t n_requests;
+    uint64_t n_reads, n_writes; /* started, not yet answered */
+    uint64_t bytes;
+    /* What HELLO and CLIENT set. None of it reaches a log entry. */
+    uint64_t id; /* unique in this node since it began */
+    uint64_t opened_ms, used_ms;
+    const struct command *last_command;       /* NULL: none yet */
+    struct bytes name, lib_name, lib_version; /* malloc'd */
+    char address[SESSION_ADDRESS_MAX];        /* "": not known */
+    bool resp3;
+};
+
+/* A write that is not answered yet; its place is its id. */
+struct write {
+    struct request *request; /* NULL: a hole, resolved out of order */
+    void *payload;           /* block */
+    uint32_t size;
+    /* Sendings in the current term that no refusal has taken back. While there
+     * is one the write may be executed. */
+    uint32_t n_out;
+    /* Those of them that this connection to the leader may still answer. */
+    uint32_t n_flying;
+    bool shared; /* others may hold references to payload */
+};
+
+/* What the leader knows of one node's forwarded writes in its own term. */
+struct origin {
+    uint64_t id; /* 0: free */
+    uint64_t term;
+    uint64_t last; /* highest id proposed; lower ones are repetitions */
+    bool seen;     /* last is set */
+    bool gated;    /* refusing, so that nothing overtakes a refused write */
+    uint64_t gate; /* highest id refused since */
+    uint64_t epoch;
+    int gate_status;
+};
+
+struct service {
+    struct service_options options;
+    struct replica_io io;
+    struct replica *replica; /* NULL: not attached yet */
+    uint64_t self_id;
+    service_local_cb local;
+    void *local_ctx;
+    struct cursor_table *cursors;
+    struct buffer scratch;
+    bool drained, stopping;
+
+    struct session *sessions;
+    struct session *active, **active_last;
+    struct session *dirty, **dirty_last;
+    struct request *oldest, *newest;
+    struct request *orphans; /* only the barrier holds them; linked by newer */
+    uint64_t n_requests;
+    uint64_t n_retry;   /* reads in RETRY */
+    uint64_t n_stalled; /* sessions whose reads wait for room in the output */
+    uint64_t retry_ms;  /* UINT64_MAX: not armed */
+
+    uint64_t clock_ms;         /* highest seen: given out or applied */
+    uint64_t applied_clock_ms; /* of the store */
+    uint64_t applied_term;     /* highest of an applied entry */
+
+    /* Writes first_id .. end_id - 1; those below next_id were sent in
+     * sent_term to sent_to, the others wait. */
+    struct write *ring;
+    uint64_t ring_size; /* power of two */
+    uint64_t first_id, next_id, end_id;
+    uint64_t sent_term, sent_to;
+    uint64_t sent_bytes;
+    uint64_t window_bytes;
+    uint64_t n_live;        /* writes with n_out > 0 */
+    uint64_t write_hold_ms; /* send nothing before */
+    bool id_wait;           /* low half of the ids used up: drain first */
+
+    struct origin origins[FORWARD_ORIGINS_MAX];
+    struct service_stats stats;
+};
+
+/* ---- service.c ---- */
+uint64_t service_now_ms(const struct service *s);
+void service_arm_retry(struct service *s);
+/* Does all that has become possible, then tells the owners of sessions with
+ * new output. The last act of every function the outside calls: a session may
+ * be closed when it returns. */
+void service_settle(struct service *s);
+
+/* ---- session.c ---- */
+void session_activate(struct session *session);
+void session_mark_dirty(struct session *session);
+void session_advance(struct session *session);
+
+/* ---- session_client.c ---- */
+/* HELLO, RESET, CLIENT: checked, answered at once. */
+void session_client(struct session *session, const struct command *command,
+                    uint32_t argc, const struct bytes *argv,
+                    struct buffer *reply);
+void session_client_close(struct session *session);
+
+/* ---- request.c ---- */
+/* A request at the end of the session's list. With copy, its arguments are
+ * copied behind it. NULL: out of memory, the session has failed. */
+struct request *request_new(struct session *session,
+                            const struct command *command, bool copy,
+                            uint32_t argc, const struct bytes *argv);
+/* Count bytes that it holds. */
+void request_count(struct request *r, uint64_t bytes);
+/* Its time limit runs from now on, or no more. */
+void request_time(struct request *r);
+void request_untime(struct request *r);
+/* Read: get a ticket. */
+void request_ask(struct request *r);
+/* Reads in RETRY are asked for again. */
+void request_retry_all(struct service *s);
+/* It is DONE: what was begun counts no longer in its session, so that the
+ * other kind may begin. */
+void request_end(struct request *r);
+/* The reply is in r->reply; r may be freed by this and by what follows. */
+void request_done(struct request *r);
+void request_error(struct request *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Its time limit has come. */
+void request_expire(struct request *r);
+/* Its session has no more use for it, but the barrier may have. */
+void request_release(struct request *r);
+/* Nobody points to it any more but, at most, the list of time limits. */
+void request_free(struct request *r);
+
+/* ---- forward.c ---- */
+void forward_init(struct service *s);
+void forward_close(struct service *s);
+/* Queue a write; argv is borrowed. Sets request->write_id. Errors: ERR_NOMEM;
+ * ERR_TOOBIG; ERR_AGAIN ids are used up, start it when forward_has_ids. */
+int forward_add(struct service *s, struct request *request, uint32_t argc,
+                const struct bytes *argv);
+bool forward_has_ids(const struct service *s);
+/* Take a write out. Returns whether it may have been, or may yet be,
+ * executed. */
+bool forward_remove(struct service *s, uint64_t id);
+bool forward_may_run(const struct service *s, uint64_t id);
+void forward_dispatch(struct service *s);
+void forward_applied(struct service *s, uint64_t term, const struct proposal *p,
+                     const struct buffer *reply);
+void forward_jumped(struct service *s, uint64_t term);
+void forward_message(struct service *s, const struct wire_message *m);
+void forward_peer(struct service *s, uint64_t id);
+
+#endif

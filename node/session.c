@@ -1,0 +1,483 @@
+/* Sessions: requests in program order, replies in the order of requests.
+ *
+ * Requests stand in one list. Behind `unstarted` none has been begun. Reads
+ * begin together until a write comes, writes together until a read comes; what
+ * depends on neither (PING, errors) has its reply at once and only waits for
+ * its turn to leave.
+ *
+ * A read has its own ticket of the read barrier (request.c), taken after the
+ * request came in; with the ticket it may run at any later moment, and it runs
+ * when it is the first of its session, so a reply goes straight into the
+ * output and the reads of a session never go back in time.
+ *
+ * Failure cases:
+ * - The owner does not take output: reads wait with it, and session_ready is
+ *   false, so a session holds a bounded amount.
+ * - The client goes: what the ring or the barrier still points to lives on
+ *   without a session and is freed by them. */
+#include "node/service_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/resp.h"
+
+/* ---- lists ---- */
+
+void session_activate(struct session *session)
+{
+    struct service *s = session->service;
+    if (!session->active) {
+        session->active = true;
+        session->next_active = NULL;
+        *s->active_last = session;
+        s->active_last = &session->next_active;
+    }
+}
+
+void session_mark_dirty(struct session *session)
+{
+    struct service *s = session->service;
+    if (!session->dirty) {
+        session->dirty = true;
+        session->next_dirty = NULL;
+        *s->dirty_last = session;
+        s->dirty_last = &session->next_dirty;
+    }
+}
+
+static void unlink_active(struct session *session)
+{
+    struct service *s = session->service;
+    struct session **at = &s->active;
+    while (*at != session) {
+        at = &(*at)->next_active;
+    }
+    *at = session->next_active;
+    if (s->active_last == &session->next_active) {
+        s->active_last = at;
+    }
+}
+
+static void unlink_dirty(struct session *session)
+{
+    struct service *s = session->service;
+    struct session **at = &s->dirty;
+    while (*at != session) {
+        at = &(*at)->next_dirty;
+    }
+    *at = session->next_dirty;
+    if (s->dirty_last == &session->next_dirty) {
+        s->dirty_last = at;
+    }
+}
+
+static void run_command(struct service *s, const struct command *command,
+                        uint32_t argc, const struct bytes *argv, uint64_t now,
+                        bool resp3, struct buffer *reply)
+{
+    struct command_env env;
+    memset(&env, 0, sizeof env);
+    env.store = s->replica != NULL ? replica_store(s->replica) : NULL;
+    env.cursors = s->cursors;
+    env.now_ms = now;
+    env.reply_max = s->options.reply_bytes_max;
+    env.resp3 = resp3;
+    if (command->code == COMMAND_CODE_RANDOMKEY) {
+        env.random = s->io.random(s->io.ctx);
+    }
+    command->run(&env, argc, argv, reply);
+}
+
+/* Bytes behind `from` are a reply as all nodes write it, for this client. */
+static void speak(const struct request *r, struct buffer *reply, size_t from)
+{
+    if (!r->resp3) {
+        return;
+    }
+    if (r->kind == REQUEST_LOCAL && r->command != NULL &&
+        r->command->code == COMMAND_CODE_INFO) {
+        resp3_convert_text(reply, from);
+    } else if (r->kind == REQUEST_LOCAL && r->command != NULL &&
+               r->command->code == COMMAND_CODE_CONFIG) {
+        resp3_convert_map(reply, from);
+    } else {
+        resp3_convert(reply, from);
+    }
+}
+
+/* ---- advancing ---- */
+
+/* Begin a request; false: it has to wait. */
+static bool start(struct session *session, struct request *r, uint32_t argc,
+                  const struct bytes *argv)
+{
+    struct service *s = session->service;
+    int rv;
+    if (s->replica == NULL || s->stopping) {
+        return false;
+    }
+    if (r->kind == REQUEST_READ) {
+        if (session->n_writes > 0) {
+            return false;
+        }
+        session->n_reads++;
+        request_ask(r);
+        return true;
+    }
+    if (session->n_reads > 0) {
+        return false;
+    }
+    rv = forward_add(s, r, argc, argv);
+    if (rv == ERR_AGAIN) {
+        return false;
+    }
+    if (rv != 0) {
+        request_error(r, "ERR the write was not taken: %s", err_text(rv));
+        return true;
+    }
+    session->n_writes++;
+    r->state = REQUEST_WRITING;
+    return true;
+}
+
+static bool start_more(struct session *session)
+{
+    bool progress = false;
+    struct request *r;
+    while ((r = session->unstarted) != NULL) {
+        if (r->state == REQUEST_WAITING && r->kind != REQUEST_LOCAL) {
+            if (!start(session, r, r->argc, r->argv)) {
+                break;
+            }
+            progress = true;
+        }
+        session->unstarted = r->next;
+    }
+    return progress;
+}
+
+/* Bytes were added to the output. */
+static void told(struct session *session)
+{
+    if (session->output.failed) {
+        session->failed = true;
+    }
+    session_mark_dirty(session);
+}
+
+/* The reply of the first request goes out, if it can be had now. */
+static bool emit_first(struct session *session)
+{
+    struct service *s = session->service;
+    struct request *r = session->first;
+    size_t from = buffer_size(&session->output);
+    if (r->state == REQUEST_DONE) {
+        if (r->reply.failed) {
+            session->failed = true;
+        }
+        if (buffer_size(&r->reply) > 0) {
+            buffer_append(&session->output, buffer_data(&r->reply),
+                          buffer_size(&r->reply));
+        }
+    } else if (r->state == REQUEST_READY) {
+        if (buffer_size(&session->output) >= s->options.session_bytes_max) {
+            if (!session->stalled) {
+                session->stalled = true;
+                s->n_stalled++;
+            }
+            service_arm_retry(s);
+            return false;
+        }
+        run_command(s, r->command, r->argc, r->argv, s->applied_clock_ms,
+                    r->resp3, &session->output);
+        request_end(r);
+    } else if (r->kind == REQUEST_LOCAL) {
+        s->local(s->local_ctx, session, r->command, r->argc, r->argv,
+                 &session->output);
+    } else {
+        return false;
+    }
+    speak(r, &session->output, from);
+    if (session->unstarted == r) {
+        session->unstarted = r->next;
+    }
+    session->first = r->next;
+    if (session->first == NULL) {
+        session->last = &session->first;
+    }
+    request_release(r);
+    told(session);
+    return true;
+}
+
+void session_advance(struct session *session)
+{
+    bool progress = true;
+    if (session->stalled) {
+        session->stalled = false;
+        session->service->n_stalled--;
+    }
+    while (progress) {
+        progress = false;
+        while (session->first != NULL && emit_first(session)) {
+            progress = true;
+        }
+        if (session->stalled) {
+            break;
+        }
+        progress |= start_more(session);
+    }
+}
+
+/* ---- the owner's side ---- */
+
+int session_open(struct service *s, session_output_cb output, void *ctx,
+                 struct session **out)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return ERR_NOMEM;
+    }
+    session->service = s;
+    session->output_cb = output;
+    session->ctx = ctx;
+    buffer_init(&session->output);
+    session->last = &session->first;
+    session->next = s->sessions;
+    if (s->sessions != NULL) {
+        s->sessions->previous = session;
+    }
+    s->sessions = session;
+    s->stats.n_sessions++;
+    s->stats.n_sessions_total++;
+    session->id = s->stats.n_sessions_total;
+    session->opened_ms = session->used_ms = service_now_ms(s);
+    *out = session;
+    return 0;
+}
+
+/* The reply in scratch is that of the newest request. */
+static void reply_scratch(struct session *session)
+{
+    struct service *s = session->service;
+    const uint8_t *data = buffer_data(&s->scratch);
+    size_t size = buffer_size(&s->scratch);
+    if (s->scratch.failed) {
+        session->failed = true;
+        session_mark_dirty(session);
+        return;
+    }
+    if (session->first == NULL) {
+        buffer_append(&session->output, data, size);
+        told(session);
+    } else {
+        struct request *r = request_new(session, NULL, false, 0, NULL);
+        if (r == NULL) {
+            return;
+        }
+        buffer_append(&r->reply, data, size);
+        request_count(r, size);
+        r->state = REQUEST_DONE;
+    }
+}
+
+static void submit_local(struct session *session, const struct command *command,
+                         uint32_t argc, const struct bytes *argv)
+{
+    struct service *s = session->service;
+    if (command->code == COMMAND_CODE_QUIT) {
+        resp_simple(&s->scratch, "OK");
+        session->ending = true;
+    } else if (command->code == COMMAND_CODE_HELLO ||
+               command->code == COMMAND_CODE_RESET ||
+               command->code == COMMAND_CODE_CLIENT) {
+        session_client(session, command, argc, argv, &s->scratch);
+    } else if (command->run != NULL) {
+        run_command(s, command, argc, argv, s->io.clock_ms(s->io.ctx),
+                    session->resp3, &s->scratch);
+        if (session->resp3) {
+            resp3_convert(&s->scratch, 0);
+        }
+    } else {
+        /* What it tells of the node is to include what was sent before it. */
+        struct request *r = request_new(session, command, true, argc, argv);
+        if (r != NULL) {
+            r->kind = REQUEST_LOCAL;
+            r->resp3 = session->resp3;
+            session_activate(session);
+        }
+        return;
+    }
+    reply_scratch(session);
+}
+
+static void submit_queued(struct session *session,
+                          const struct command *command, uint32_t argc,
+                          const struct bytes *argv)
+{
+    struct service *s = session->service;
+    bool write = (command->flags & COMMAND_WRITE) != 0;
+    /* A write that can begin now is encoded from the caller's arguments. */
+    bool now = write && session->unstarted == NULL && session->n_reads == 0 &&
+               s->replica != NULL && !s->stopping && forward_has_ids(s);
+    struct request *r = request_new(session, command, !now, argc, argv);
+    if (r == NULL) {
+        return;
+    }
+    r->kind = write ? REQUEST_WRITE : REQUEST_READ;
+    r->resp3 = session->resp3;
+    request_time(r);
+    if (write) {
+        s->stats.n_writes++;
+    } else {
+        s->stats.n_reads++;
+    }
+    if (now) {
+        uint64_t size = 0;
+        bool started;
+        for (uint32_t i = 0; i < argc; i++) {
+            size += argv[i].size;
+        }
+        request_count(r, size);
+        started = start(session, r, argc, argv);
+        assert(started);
+        (void)started;
+        return;
+    }
+    if (session->unstarted == NULL) {
+        session->unstarted = r;
+    }
+    session_activate(session);
+}
+
+bool session_submit(struct session *session, uint32_t argc,
+                    const struct bytes *argv)
+{
+    struct service *s = session->service;
+    const struct command *command;
+    bool ready;
+    if (session->ending || session->failed) {
+        return false;
+    }
+    if (argc == 0) {
+        return session_ready(session);
+    }
+    s->stats.n_commands++;
+    buffer_clear(&s->scratch);
+    command = command_check(argc, argv, &s->scratch);
+    session->used_ms = service_now_ms(s);
+    session->last_command = command != NULL ? command : session->last_command;
+    if (command == NULL) {
+        reply_scratch(session);
+    } else if (s->stats.pending_bytes >= s->options.pending_bytes_max ||
+               session->n_requests >= 2 * s->options.session_pending_max) {
+        s->stats.n_refused++;
+        resp_error(&s->scratch, "BUSY too many requests are waiting in this "
+                                "node; try again");
+        reply_scratch(session);
+    } else if ((command->flags & COMMAND_LOCAL) != 0) {
+        submit_local(session, command, argc, argv);
+    } else {
+        submit_queued(session, command, argc, argv);
+    }
+    ready = session_ready(session);
+    service_settle(s);
+    return ready;
+}
+
+void session_fail(struct session *session, const char *error)
+{
+    struct service *s = session->service;
+    if (session->ending) {
+        return;
+    }
+    session->ending = true;
+    buffer_clear(&s->scratch);
+    resp_error(&s->scratch, error);
+    reply_scratch(session);
+    service_settle(s);
+}
+
+bool session_ready(const struct session *session)
+{
+    const struct service_options *o = &session->service->options;
+    return !session->ending && !session->failed &&
+           session->n_requests < o->session_pending_max &&
+           session->bytes + buffer_size(&session->output) <
+               o->session_bytes_max;
+}
+
+bool session_finished(const struct session *session)
+{
+    return session->failed || (session->ending && session->first == NULL);
+}
+
+struct buffer *session_output(struct session *session)
+{
+    return &session->output;
+}
+
+void session_resume(struct session *session)
+{
+    if (session->stalled) {
+        session_activate(session);
+        service_settle(session->service);
+    }
+}
+
+/* The session of r is being closed. */
+static void request_drop(struct request *r)
+{
+    struct service *s = r->service;
+    struct session *session = r->session;
+    if (r->state == REQUEST_WRITING && forward_may_run(s, r->write_id)) {
+        /* Completed and its reply dropped; it keeps its time limit. */
+        session->bytes -= r->bytes;
+        session->n_requests--;
+        r->session = NULL;
+        return;
+    }
+    if (r->state == REQUEST_WRITING) {
+        (void)forward_remove(s, r->write_id);
+    }
+    if (r->state != REQUEST_DONE) {
+        request_end(r);
+    }
+    request_release(r);
+}
+
+void session_close(struct session *session)
+{
+    struct service *s = session->service;
+    struct request *r = session->first;
+    while (r != NULL) {
+        struct request *next = r->next;
+        r->next = NULL;
+        request_drop(r);
+        r = next;
+    }
+    assert(session->bytes == 0 && session->n_requests == 0);
+    if (session->stalled) {
+        s->n_stalled--;
+    }
+    if (session->active) {
+        unlink_active(session);
+    }
+    if (session->dirty) {
+        unlink_dirty(session);
+    }
+    if (session->previous != NULL) {
+        session->previous->next = session->next;
+    } else {
+        s->sessions = session->next;
+    }
+    if (session->next != NULL) {
+        session->next->previous = session->previous;
+    }
+    s->stats.n_sessions--;
+    buffer_close(&session->output);
+    session_client_close(session);
+    free(session);
+}

@@ -1,0 +1,223 @@
+/* The key/value state: counts, hash and memory around the tree of items. The
+ * tree is in store_tree.c, the frozen view in store_view.c. */
+#include "node/store.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "node/store_internal.h"
+#include "raftlog/err.h"
+
+int store_new(struct store **out)
+{
+    struct store *s = calloc(1, sizeof *s);
+
+    if (s == NULL) {
+        return ERR_NOMEM;
+    }
+    *out = s;
+    return 0;
+}
+
+void store_free(struct store *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    assert(s->view == NULL);
+    tree_discard(&s->tree, &s->garbage);
+    while (tree_garbage_free(&s->garbage, SIZE_MAX)) {
+    }
+    free(s);
+}
+
+/* ---- state hash
+ * ------------------------------------------------------------*/
+
+static void hash_add(struct checksum128 *sum, struct checksum128 v)
+{
+    sum->low += v.low;
+    sum->high += v.high + (sum->low < v.low);
+}
+
+static void hash_subtract(struct checksum128 *sum, struct checksum128 v)
+{
+    uint64_t borrow = sum->low < v.low;
+
+    sum->low -= v.low;
+    sum->high -= v.high + borrow;
+}
+
+struct checksum128 store_hash(const struct store *s)
+{
+    return s->hash;
+}
+
+/* ---- items
+ * -----------------------------------------------------------------*/
+
+struct store_item *store_get(struct store *s, struct bytes key)
+{
+    struct store_item **slot = tree_find(&s->tree, key);
+
+    return slot != NULL ? *slot : NULL;
+}
+
+static bool store_must_keep(const struct store *s, const struct store_item *it)
+{
+    return s->view != NULL && store_view_needs(s->view, it);
+}
+
+/* Another value for a key that is there. */
+static int store_replace(struct store *s, struct store_item **slot,
+                         struct bytes value, uint8_t type, uint64_t expire_ms)
+{
+    struct store_item *old = *slot;
+    bool keep = store_must_keep(s, old);
+    struct checksum128 old_hash = store_item_hash(old);
+    struct store_item *item;
+    int rc;
+
+    if (!keep && !store_item_shared(old) &&
+        store_item_overwrite(old, value, type, expire_ms)) {
+        hash_subtract(&s->hash, old_hash);
+        hash_add(&s->hash, store_item_hash(old));
+        return 0;
+    }
+    item =
+        store_item_new(store_item_key(old), value, type, expire_ms, s->epoch);
+    if (item == NULL) {
+        return ERR_NOMEM;
+    }
+    if (keep) {
+        rc = tree_insert(&s->view->aside, old);
+        if (rc != 0) {
+            store_item_unref(item);
+            return rc;
+        }
+    }
+    tree_swap(&s->tree, slot, item);
+    hash_subtract(&s->hash, old_hash);
+    hash_add(&s->hash, store_item_hash(item));
+    if (!keep) {
+        store_item_unref(old);
+    }
+    return 0;
+}
+
+int store_set(struct store *s, struct bytes key, struct bytes value,
+              uint8_t type, uint64_t expire_ms)
+{
+    struct store_item **slot;
+    struct store_item *item;
+    int rc;
+
+    if (key.size > STORE_KEY_MAX || value.size > STORE_VALUE_MAX) {
+        return ERR_TOOBIG;
+    }
+    slot = tree_find(&s->tree, key);
+    if (slot != NULL) {
+        return store_replace(s, slot, value, type, expire_ms);
+    }
+    item = store_item_new(key, value, type, expire_ms, s->epoch);
+    if (item == NULL) {
+        return ERR_NOMEM;
+    }
+    rc = tree_insert(&s->tree, item);
+    if (rc != 0) {
+        store_item_unref(item);
+        return rc;
+    }
+    hash_add(&s->hash, store_item_hash(item));
+    return 0;
+}
+
+int store_delete(struct store *s, struct bytes key)
+{
+    struct store_item **slot = tree_find(&s->tree, key);
+    struct store_item *item;
+    bool keep;
+    int rc;
+
+    if (slot == NULL) {
+        return ERR_NOTFOUND;
+    }
+    keep = store_must_keep(s, *slot);
+    if (keep) {
+        rc = tree_insert(&s->view->aside, *slot);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    /* The key given may be the item's own, so it goes last. */
+    item = tree_remove(&s->tree, key);
+    hash_subtract(&s->hash, store_item_hash(item));
+    if (!keep) {
+        store_item_unref(item);
+    }
+    return 0;
+}
+
+int store_clear(struct store *s)
+{
+    s->hash.low = 0;
+    s->hash.high = 0;
+    if (s->view != NULL && !s->view->detached) {
+        store_view_detach(s->view, &s->tree);
+    } else {
+        tree_discard(&s->tree, &s->garbage);
+    }
+    return 0;
+}
+
+bool store_reclaim(struct store *s, size_t n)
+{
+    return tree_garbage_free(&s->garbage, n);
+}
+
+uint64_t store_count(const struct store *s)
+{
+    return s->tree.n_items;
+}
+
+uint64_t store_memory(const struct store *s)
+{
+    uint64_t n = s->tree.n_bytes + s->garbage.n_bytes;
+
+    if (s->view != NULL) {
+        n += store_view_bytes(s->view);
+    }
+    return n;
+}
+
+void store_visit(struct store *s, struct bytes after, store_visit_cb cb,
+                 void *ctx)
+{
+    struct tree_iter it;
+    struct store_item *item;
+
+    tree_seek(&it, &s->tree, after.data != NULL ? &after : NULL, false);
+    while ((item = tree_next(&it)) != NULL) {
+        if (!cb(ctx, item)) {
+            return;
+        }
+    }
+}
+
+void store_check(const struct store *s)
+{
+    struct checksum128 sum = {0, 0};
+    struct tree_iter it;
+    struct store_item *item;
+
+    tree_check(&s->tree);
+    tree_seek(&it, &s->tree, NULL, false);
+    while ((item = tree_next(&it)) != NULL) {
+        hash_add(&sum, store_item_hash(item));
+    }
+    assert(sum.low == s->hash.low && sum.high == s->hash.high);
+    if (s->view != NULL) {
+        tree_check(&s->view->base);
+        tree_check(&s->view->aside);
+    }
+}

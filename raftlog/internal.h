@@ -1,0 +1,186 @@
+/* The inside of struct raftlog, shared by raftlog.c, commit_queue.c, space.c,
+ * reader.c and recover.c and by nobody else.
+ *
+ *   raftlog.c       the public functions: what is in the log
+ *   commit_queue.c  from memory to durable: hard state, then one frame
+ *   space.c         segments: prepare, rotate, release; is there room
+ *   reader.c        from disk back to memory
+ *   recover.c       from disk to struct raftlog, once, at open
+ *
+ * All fields belong to the loop thread. */
+#ifndef RAFTLOG_INTERNAL_H
+#define RAFTLOG_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "raftlog/cache.h"
+#include "raftlog/file.h"
+#include "raftlog/hardstate.h"
+#include "raftlog/job.h"
+#include "raftlog/log_index.h"
+#include "raftlog/raftlog.h"
+#include "raftlog/record.h"
+#include "raftlog/segment.h"
+
+enum {
+    /* Blocks that entries leave free at the end of a segment: one for the
+     * watermark, one for the act that lets segments go, one for the clean
+     * mark. Without the second a full disk could not be emptied. */
+    SPACE_RESERVED_BLOCKS = 3,
+    SPACE_RETRY_MS = 1000
+};
+
+/* The frame that is being written; one at a time. */
+struct frame_write {
+    bool active;
+    struct frame_header header;
+    struct segment *segment;
+    uint64_t offset;
+    /* Last entry of it that still counts: clamped by truncations while the
+     * write is in flight; below header.first_index when none does. */
+    uint64_t last;
+    uint64_t payload; /* bytes of entries, for the statistics */
+    uint64_t started_ms;
+    uint64_t started_us;
+};
+
+struct hard_write {
+    struct file *files[HARDSTATE_SLOTS];
+    void *block;             /* one aligned block, in use while in_flight */
+    struct hardstate wanted; /* the newest given */
+    uint64_t durable_sequence;
+    unsigned slot; /* that holds durable_sequence */
+    bool mirrored; /* the other one holds it too */
+    bool in_flight;
+    bool in_flight_mirror;
+    uint64_t in_flight_sequence;
+};
+
+struct pool_file {
+    uint64_t id;
+    uint64_t bytes;
+};
+
+struct raftlog {
+    struct raftlog_options options; /* with defaults filled in */
+    struct raftlog_io io;
+    char *data_dir;
+    char *log_dir;
+    char *pool_dir;
+    size_t align; /* frames of new segments are padded to this */
+    struct file_queue *queue;
+    bool stopped; /* after fatal: nothing is written any more */
+    bool closing;
+    bool changed; /* progress is due */
+
+    /* What is in the log. index.base is the released index. */
+    struct log_index index;
+    struct cache cache;
+    uint64_t durable; /* durable through this entry */
+    uint64_t epoch;
+
+    /* What is handed over but in no frame yet: the entries from unframed_first
+     * on, and the acts that must stand in the same frame before them. Later
+     * acts swallow earlier ones, so no list is needed. */
+    uint64_t unframed_first;
+    uint64_t unframed_bytes; /* as records */
+    bool truncate_pending;
+    bool reset_pending;
+
+    struct frame_write frame;
+    uint8_t *frame_buffer;
+    size_t frame_buffer_bytes;
+    struct hard_write hard;
+
+    /* The chain of frames. */
+    uint64_t next_sequence;
+    uint64_t chain;             /* checksum of the last frame */
+    uint64_t durable_sequence;  /* last durable frame */
+    uint64_t act_sequence;      /* last durable frame with entries or an act */
+    uint64_t recorded_sequence; /* watermark that is on disk */
+    uint64_t oldest_wanted;     /* segments below may go */
+    uint64_t oldest_recorded;   /* and a durable frame says so */
+    bool clean;                 /* the last frame is a clean mark */
+    uint64_t n_frames_at_tick;
+
+    /* Segments, oldest first; the last one is written to. */
+    struct segment *segments;
+    struct segment *active;
+    unsigned n_segments;
+    uint64_t next_segment_id;
+    struct pool_file *pool; /* files ready for use */
+    size_t n_pool, pool_capacity;
+    struct job *jobs;
+    bool preparing, rotating, releasing;
+    bool no_space;
+    uint64_t prepare_at_ms, rotate_at_ms; /* not tried again before */
+    unsigned n_reads;
+
+    uint32_t recovery_cases; /* bits of enum recover_case */
+    struct raftlog_stats stats;
+};
+
+/* ---- raftlog.c ---- */
+/* Report a failure once and stop for good. */
+void raftlog_internal_fail(struct raftlog *log, const struct err_info *info);
+/* Call io.progress if something changed. */
+void raftlog_internal_progress(struct raftlog *log);
+void raftlog_internal_segment_unref(struct segment *segment);
+
+/* ---- commit_queue.c ---- */
+/* Start whatever write is due and possible. */
+void commit_pump(struct raftlog *log);
+/* Reap finished writes. */
+void commit_reap(struct raftlog *log);
+/* Clamp the frame in flight: entries from `from` on do not count. */
+void commit_clamp(struct raftlog *log, uint64_t from);
+/* Idle work: mirror of the hard state, watermark, release act. */
+void commit_tick(struct raftlog *log);
+/* Whether anything is in flight, or waits and can go on. */
+bool commit_busy(const struct raftlog *log);
+/* Queue the clean mark and the last copy of the hard state (closing). */
+void commit_mark_clean(struct raftlog *log);
+void commit_mirror(struct raftlog *log);
+
+/* ---- space.c ---- */
+/* Bytes of frames that entries may still take in the active segment. */
+uint64_t space_left(const struct raftlog *log);
+/* Begin to switch to a segment with at least frame_bytes of room. */
+void space_rotate(struct raftlog *log, uint64_t frame_bytes);
+/* Keep enough files ready in the pool. */
+void space_maintain(struct raftlog *log);
+/* Recompute which segments are not needed (oldest_wanted). */
+void space_update_oldest(struct raftlog *log);
+/* Move segments out of the log that a durable frame lets go. */
+void space_release(struct raftlog *log);
+bool space_has_room(const struct raftlog *log, size_t bytes);
+void space_pool_add(struct raftlog *log, uint64_t id, uint64_t bytes);
+
+/* ---- reader.c ---- */
+/* An aligned buffer and the part of a segment file that it holds. */
+struct reader_buffer {
+    uint8_t *data;
+    size_t capacity;
+    const struct segment *segment;
+    uint64_t begin;
+    size_t size;
+};
+struct reader_frame {
+    struct segment *segment;
+    uint64_t offset;
+    uint32_t frame_bytes;
+    uint64_t first; /* live entries */
+    uint64_t last;
+};
+/* Read one frame, and what stands behind it up to offset `ahead` of its
+ * segment with it, so that the next call finds it in memory. *out borrows from
+ * the buffer until the next call. Errors: ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+int reader_load(struct reader_buffer *buffer, const struct reader_frame *frame,
+                uint64_t ahead,
+                const uint8_t cluster_id[RAFTLOG_CLUSTER_ID_SIZE], size_t align,
+                struct frame_header *header, const uint8_t **out,
+                struct err_info *info);
+
+#endif

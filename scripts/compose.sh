@@ -1,0 +1,17 @@
+# Sourced by the scripts that use docker-compose.yml. COMPOSE is Compose v2
+# where docker has it, else docker-compose v1.
+COMPOSE=docker-compose
+! docker compose version >/dev/null 2>&1 || COMPOSE='docker compose'
+
+compose() { $COMPOSE "$@"; }
+
+# Print why there can be no containers here; nothing if there can.
+compose_missing() {
+    if ! have docker; then
+        printf 'there is no docker command here\n'
+    elif ! timeout 30 docker info >/dev/null 2>&1; then
+        printf 'the docker daemon does not answer\n'
+    elif ! compose version >/dev/null 2>&1; then
+        printf 'there is neither docker-compose nor docker compose\n'
+    fi
+}

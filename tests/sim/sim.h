@@ -1,0 +1,373 @@
+/* One simulated cluster: nodes, network, clients and the judge, under a seed.
+ *
+ *   sim_random, sim_clock          chance and virtual time
+ *   sim_disk, sim_inode, sim_file  disks under raftlog/file.h
+ *   sim_net                        network under struct replica_io
+ *   sim_node, sim_node_io          a process: replica, service, their world
+ *   sim_client, sim_history        clients, and what they saw
+ *   sim_check                      invariants, watched from outside
+ *   sim_fault, sim_aim             random and aimed faults
+ *   sim_plan                       one run from seed to verdict (sim_run)
+ *   sim_scenario                   readable scenario text
+ *
+ * Calling sequence: sim_open; sim_node_start for each node; sim_step or
+ * sim_advance, until sim.failed is set; sim_close. Thread: one. */
+#ifndef SIM_H
+#define SIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "node/replica.h"
+#include "node/service.h"
+#include "tests/lib/linear.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_cover.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_net.h"
+#include "tests/sim/sim_random.h"
+
+enum { SIM_CLIENTS_MAX = 16, SIM_KEYS_MAX = 16, SIM_FAILURE_MAX = 1024 };
+
+struct sim;
+
+/* ---- options ---- */
+
+struct sim_options {
+    uint64_t seed;
+    unsigned n_nodes;
+    unsigned n_members; /* of the first configuration; the others join */
+    bool trace;         /* print what happens to `out` */
+    FILE *out;
+    unsigned election_timeout_ms;
+    uint64_t segment_bytes, cache_bytes;
+    uint64_t snapshot_log_bytes, snapshot_entries, trailing_entries;
+    unsigned inflight_entries;
+    unsigned request_timeout_ms;
+    bool flush_late; /* several events of a node before one replica_flush */
+};
+
+void sim_options_init(struct sim_options *o, uint64_t seed);
+
+/* ---- nodes (sim_node.c) ---- */
+
+struct sim_job {
+    struct sim_job *next;
+    uint64_t number;
+    void (*work)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+    bool worked;
+};
+
+/* An event that came while the node was paused. */
+struct sim_deferred {
+    struct sim_deferred *next;
+    uint64_t kind, arg;
+};
+
+enum sim_aim_kind {
+    SIM_AIM_NONE,
+    SIM_AIM_DISK,
+    SIM_AIM_SEND,
+    SIM_AIM_TRACE,
+    SIM_AIM_TRUNCATION /* then DISK: the log's next writes */
+};
+
+/* A crash waiting for its moment. */
+struct sim_aim {
+    enum sim_aim_kind kind;
+    unsigned operations; /* DISK: mask of enum sim_disk_operation */
+    bool after;          /* DISK: behind the operation, else before it */
+    const char *text;    /* DISK: part of the path; TRACE: start of the line */
+    unsigned messages;   /* SEND: mask of 1 << enum wire_type */
+    bool granted_only;   /* SEND: votes that were given */
+    unsigned countdown;  /* let so many pass */
+    bool power_cut;
+    enum sim_cover_point cover;
+};
+
+/* A bit of a file that is not what was written. */
+struct sim_rot {
+    char path[128]; /* empty: none */
+    uint64_t offset;
+    unsigned bit;
+    int value; /* of the byte since */
+};
+
+struct sim_node {
+    struct sim *sim;
+    unsigned id;
+    struct sim_disk disk;
+    struct sim_random random;
+    struct replica *replica;
+    struct service *service;
+    struct replica_events service_events;
+    bool up;
+    bool paused;
+    bool opening;
+    bool inside; /* its code runs right now */
+    uint64_t life;
+    /* The process is to end when the current event is over. */
+    bool dying;
+    bool dying_by_power;
+    bool dying_by_fatal;
+    bool stopping; /* inside replica_close: nothing is sent */
+    const char *why;
+    struct sim_aim aim;
+    uint64_t errors_before; /* injected ones before this life */
+    bool data_was_lost;     /* its disk was wiped */
+    struct sim_rot rot;
+    int open_error; /* of the last start that failed */
+
+    int64_t clock_skew_ms;   /* of the wall clock */
+    uint64_t monotonic_base; /* ms */
+    int64_t drift_ppm;
+    uint64_t timer_at_us; /* scheduled; UINT64_MAX: none */
+    uint64_t timer_number;
+    bool flush_pending;
+    struct sim_job *jobs;
+    uint64_t n_jobs;
+    struct sim_deferred *deferred, **deferred_tail;
+    uint64_t n_timers, timers_window_us, timers_in_window;
+
+    /* What the judge knows of this node (sim_check.c). */
+    uint64_t sent_term;     /* highest in a message that needs it durable */
+    uint64_t durable_index; /* at the last crash, or now */
+    uint64_t commit_seen, applied_seen; /* in this life */
+    uint64_t commit_checked; /* terms compared with the ledger through */
+    uint64_t truncations_seen;
+    uint64_t log_first_seen;
+    uint64_t segments_seen;
+    bool was_leader;
+};
+
+void sim_node_init(struct sim_node *n, struct sim *sim, unsigned id);
+void sim_node_close(struct sim_node *n);
+/* Start the process. false: it did not come up (why is traced; an error that
+ * no fault explains fails the run). */
+bool sim_node_start(struct sim_node *n);
+/* Kill the process, or cut the power of its machine. From inside its own code
+ * the crash happens when the current event is over, but nothing it does from
+ * now on has any effect. */
+void sim_node_crash(struct sim_node *n, bool power_cut, const char *why);
+void sim_node_stop(struct sim_node *n); /* replica_close: clean */
+void sim_node_pause(struct sim_node *n, bool paused);
+void sim_node_wipe(struct sim_node *n); /* of a node that is down */
+/* Damage a file of a node that is down; false: no such byte. */
+bool sim_node_rot(struct sim_node *n, const char *path, uint64_t offset,
+                  unsigned bit);
+/* Put the bit right again unless the place was written since. */
+void sim_node_unrot(struct sim_node *n);
+/* Let code of the node run: enter, call, leave. false: it is not running. */
+bool sim_node_enter(struct sim_node *n);
+void sim_node_leave(struct sim_node *n);
+/* Call client_cb(client, life) on the node after a delay, deferred by pauses.
+ */
+void sim_node_call_client(struct sim_node *n, uint64_t delay_us,
+                          uint64_t client);
+void sim_node_receive(struct sim_node *n, unsigned from, void *block,
+                      size_t size);
+void sim_node_peer(struct sim_node *n, unsigned peer, bool connected);
+uint64_t sim_node_now_ms(const struct sim_node *n);
+
+/* ---- the judge (sim_check.c) ---- */
+
+struct sim_ledger_entry {
+    uint64_t term;         /* 0: not known to be committed */
+    uint64_t committed_in; /* term of who said so first */
+    bool has_payload;      /* applied somewhere */
+    uint64_t payload;      /* checksum of what was applied */
+    bool has_hash;
+    struct checksum128 hash; /* of the state after it */
+};
+
+struct sim_vote {
+    uint64_t term;
+    unsigned node, candidate;
+};
+
+struct sim_check {
+    struct sim_ledger_entry *ledger; /* by index */
+    uint64_t n_ledger;
+    uint64_t commit;   /* highest known to be committed */
+    uint64_t *leaders; /* by term: node id, 0 none */
+    uint64_t n_leaders;
+    struct sim_vote *votes; /* ring of the latest */
+    size_t n_votes;
+    uint64_t n_applied, n_elections;
+};
+
+void sim_check_close(struct sim_check *c);
+/* After each event of a node. */
+void sim_check_node(struct sim_node *n);
+/* When it was started, before it runs. */
+void sim_check_started(struct sim_node *n);
+void sim_check_crashed(struct sim_node *n);
+void sim_check_applied(struct sim_node *n, uint64_t index, uint64_t term,
+                       const struct proposal *p);
+void sim_check_jumped(struct sim_node *n, uint64_t index, uint64_t term);
+void sim_check_sent(struct sim_node *n, unsigned to,
+                    const struct wire_frame *frame);
+/* Whether the configuration of the leader (or of any node) has this one. */
+bool sim_check_is_member(struct sim *sim, unsigned id);
+/* All members are up and have applied the same index. */
+bool sim_check_converged(struct sim *sim);
+/* Compare whole logs and states, at the end of a run. */
+void sim_check_final(struct sim *sim);
+
+/* ---- clients (sim_client.c) ---- */
+
+struct sim_key {
+    char name[16];
+    bool counter;
+    struct linear_op *ops;
+    size_t n_ops, capacity;
+    /* Counters: sums of what was acknowledged, and what may have happened. */
+    int64_t added_min, added_max;
+    bool tally_off; /* it was deleted or may have been */
+};
+
+enum sim_op_kind {
+    SIM_OP_GET,
+    SIM_OP_SET,
+    SIM_OP_DEL,
+    SIM_OP_INCR,
+    SIM_OP_INCRBY,
+    SIM_OP_SETNX,
+    SIM_OP_EXISTS,
+    SIM_OP_MGET,
+    SIM_OP_MSET
+};
+
+enum { SIM_OP_KEYS_MAX = 4, SIM_PIPELINE_MAX = 4 };
+
+struct sim_op {
+    enum sim_op_kind kind;
+    unsigned n_keys;
+    unsigned key[SIM_OP_KEYS_MAX];
+    size_t at[SIM_OP_KEYS_MAX]; /* its linear_op in the key's history */
+    int64_t argument;
+    uint64_t started_us;
+};
+
+struct sim_client {
+    struct sim *sim;
+    unsigned id;
+    unsigned node; /* 0: no session */
+    uint64_t life; /* of the node, when the session was opened */
+    struct session *session;
+    struct sim_op pending[SIM_PIPELINE_MAX]; /* submitted, oldest first */
+    unsigned n_pending;
+    unsigned pipeline; /* how many at a time */
+    bool idle;         /* no new operations */
+    bool disappointed; /* was told that there is no leader: may move */
+    bool pinned;       /* stays at `wanted_node` */
+    unsigned wanted_node;
+    bool scheduled;
+    uint64_t think_us_max; /* between an answer and the next operation */
+    uint64_t patience_us;  /* gives a session up after */
+    uint64_t last_sent_us;
+    uint64_t n_ok, n_failed, n_unknown;
+    /* Of the last finished operation, for scenarios. */
+    bool last_ok, last_absent;
+    int64_t last_result;
+    char last_error[96];
+};
+
+void sim_clients_open(struct sim *sim, unsigned n_clients);
+void sim_clients_close(struct sim *sim);
+/* A submit of this client is due on the node it is connected to. */
+void sim_client_due(struct sim_client *c, struct sim_node *n);
+/* Send one given operation now, at the client's wanted node. */
+bool sim_client_submit(struct sim_client *c, struct sim_op op);
+/* Let the client act after a delay. */
+void sim_client_wake(struct sim_client *c, uint64_t delay_us);
+/* The node's process is about to end: sessions are lost. */
+void sim_clients_node_down(struct sim_node *n);
+
+/* ---- histories (sim_history.c) ---- */
+
+unsigned sim_key_find(struct sim *sim, const char *name); /* made if missing */
+/* An operation is submitted; its outcome will never be known; the bytes of
+ * its answer (of the oldest pending): returns how many were used, 0 when the
+ * answer is not complete. */
+void sim_history_invoked(struct sim_client *c, struct sim_op *op);
+void sim_history_unknown(struct sim_client *c);
+size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
+                          const uint8_t *end);
+/* Judge all histories; false: the run failed. */
+bool sim_history_check(struct sim *sim);
+/* Write the histories as JSON lines. */
+void sim_history_write(struct sim *sim, FILE *out);
+
+/* ---- faults (sim_fault.c, sim_aim.c) ---- */
+
+struct sim_faults {
+    struct sim_random random;
+    bool active;
+    unsigned weights; /* mask of the kinds this run uses */
+    uint64_t mean_gap_us;
+    uint64_t n_faults;
+    uint64_t n_partitions;
+};
+
+void sim_faults_start(struct sim *sim);
+/* No more faults; heal, resume, restart, make room. */
+void sim_faults_stop(struct sim *sim);
+/* A drain has ended: the process stops soon. */
+void sim_node_drained(struct sim_node *n);
+/* Arm the aim of this name ("vote", "manifest", ...); false: unknown. */
+bool sim_aim_set(struct sim_node *n, const char *name, bool power_cut);
+const char *sim_aim_draw(struct sim_random *random); /* any name */
+/* Moments too rare to wait for with an aim drawn beforehand: when one begins,
+ * an aim is sometimes set for what follows. */
+void sim_aim_provoke(struct sim_node *n, unsigned permille, const char *name,
+                     unsigned countdown_max);
+/* From the hooks: whether the moment has come. */
+void sim_aim_disk(struct sim_node *n, enum sim_disk_operation operation,
+                  const char *path, bool after);
+void sim_aim_sent(struct sim_node *n, const struct wire_frame *frame);
+void sim_aim_trace(struct sim_node *n, const char *line);
+void sim_aim_truncated(struct sim_node *n);
+
+/* ---- the whole ---- */
+
+struct sim {
+    struct sim_options options;
+    struct sim_random random;
+    struct sim_clock clock;
+    struct sim_net net;
+    struct sim_node nodes[SIM_NODES_MAX + 1]; /* from 1 */
+    struct sim_check check;
+    struct sim_client clients[SIM_CLIENTS_MAX];
+    unsigned n_clients;
+    struct sim_random client_random;
+    struct sim_key keys[SIM_KEYS_MAX];
+    unsigned n_keys;
+    int64_t value_padding; /* bytes added to values; -1: draw */
+    int64_t n_values;      /* each written value has a number of its own */
+    uint64_t n_moments;    /* order of invocations and returns */
+    struct sim_faults faults;
+    uint64_t n_acknowledged;
+    uint64_t n_crashes;
+    bool failed;
+    char failure[SIM_FAILURE_MAX];
+};
+
+void sim_open(struct sim *sim, const struct sim_options *options);
+void sim_close(struct sim *sim);
+/* One event, or time to limit_us; false: nothing more before, or failed. */
+bool sim_step(struct sim *sim, uint64_t limit_us);
+void sim_advance(struct sim *sim, uint64_t duration_us);
+/* The first failure is kept. */
+void sim_fail(struct sim *sim, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void sim_trace(struct sim *sim, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+struct sim_node *sim_leader(struct sim *sim); /* of the highest term; NULL */
+unsigned sim_n_up(const struct sim *sim);
+
+#endif

@@ -1,0 +1,370 @@
+/* What clients did and saw, and the judgement of it.
+ *
+ * Each operation stands in the history of each of its keys from the moment it
+ * was submitted; the answer completes it. "-UNKNOWN", a lost session and a
+ * client that gave up leave it open for ever: it may have happened or not. Any
+ * other error means that it has not happened, and is taken out. */
+#include "tests/sim/sim.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINEAR_STEPS_MAX = 3000000 };
+
+/* ---- keys and history ---- */
+
+unsigned sim_key_find(struct sim *sim, const char *name)
+{
+    struct sim_key *key;
+
+    for (unsigned i = 0; i < sim->n_keys; i++) {
+        if (strcmp(sim->keys[i].name, name) == 0) {
+            return i;
+        }
+    }
+    assert(sim->n_keys < SIM_KEYS_MAX);
+    key = &sim->keys[sim->n_keys];
+    snprintf(key->name, sizeof key->name, "%s", name);
+    key->counter = name[0] == 'c';
+    return sim->n_keys++;
+}
+
+static size_t history_add(struct sim_key *key, struct linear_op op)
+{
+    if (key->n_ops == key->capacity) {
+        key->capacity = key->capacity == 0 ? 256 : 2 * key->capacity;
+        key->ops = realloc(key->ops, key->capacity * sizeof *key->ops);
+        assert(key->ops != NULL);
+    }
+    key->ops[key->n_ops] = op;
+    return key->n_ops++;
+}
+
+/* An operation that did not happen: as a read that nobody waited for. */
+static void history_void(struct sim_key *key, size_t at)
+{
+    key->ops[at].kind = LINEAR_GET;
+    key->ops[at].returned = LINEAR_NEVER;
+}
+
+static enum linear_kind linear_kind_of(enum sim_op_kind kind)
+{
+    switch (kind) {
+    case SIM_OP_SET:
+    case SIM_OP_MSET:
+        return LINEAR_SET;
+    case SIM_OP_DEL:
+        return LINEAR_DEL;
+    case SIM_OP_INCR:
+    case SIM_OP_INCRBY:
+        return LINEAR_ADD;
+    case SIM_OP_SETNX:
+        return LINEAR_SETNX;
+    case SIM_OP_EXISTS:
+        return LINEAR_EXISTS;
+    case SIM_OP_GET:
+    case SIM_OP_MGET:
+        break;
+    }
+    return LINEAR_GET;
+}
+
+void sim_history_invoked(struct sim_client *c, struct sim_op *op)
+{
+    struct sim *sim = c->sim;
+
+    op->started_us = sim->clock.now_us;
+    for (unsigned i = 0; i < op->n_keys; i++) {
+        struct sim_key *key = &sim->keys[op->key[i]];
+        struct linear_op l = {
+            .kind = linear_kind_of(op->kind),
+            .argument = op->argument,
+            .invoked = ++sim->n_moments,
+        };
+        op->at[i] = history_add(key, l);
+        if (l.kind == LINEAR_ADD) {
+            key->added_max += op->argument;
+        } else if (l.kind != LINEAR_GET && l.kind != LINEAR_EXISTS) {
+            key->tally_off = true;
+        }
+    }
+}
+
+void sim_history_unknown(struct sim_client *c)
+{
+    /* The history stands as it is: invoked, never returned. */
+    c->n_unknown++;
+    COVER(outcome_unknown);
+}
+
+static void note_failed(struct sim_client *c, const struct sim_op *op)
+{
+    for (unsigned i = 0; i < op->n_keys; i++) {
+        struct sim_key *key = &c->sim->keys[op->key[i]];
+        if (key->ops[op->at[i]].kind == LINEAR_ADD) {
+            key->added_max -= op->argument;
+        }
+        history_void(key, op->at[i]);
+    }
+    c->n_failed++;
+}
+
+/* ---- replies ---- */
+
+struct reply {
+    char type; /* + - : $ * */
+    int64_t integer;
+    const uint8_t *text;
+    size_t size;
+    bool null;
+};
+
+/* One reply (an array: its head) at *at; false: not complete. */
+static bool parse(const uint8_t **at, const uint8_t *end, struct reply *out)
+{
+    const uint8_t *line = *at;
+    const uint8_t *cr =
+        line < end ? memchr(line, '\r', (size_t)(end - line)) : NULL;
+
+    if (cr == NULL || cr + 1 >= end) {
+        return false;
+    }
+    memset(out, 0, sizeof *out);
+    out->type = (char)line[0];
+    out->text = line + 1;
+    out->size = (size_t)(cr - line) - 1;
+    *at = cr + 2;
+    if (out->type == ':' || out->type == '$' || out->type == '*') {
+        out->integer = strtoll((const char *)line + 1, NULL, 10);
+        out->null = out->integer < 0 && out->type != ':';
+    }
+    if (out->type == '$' && !out->null) {
+        if ((size_t)(end - *at) < (size_t)out->integer + 2) {
+            return false;
+        }
+        out->text = *at;
+        out->size = (size_t)out->integer;
+        *at += out->size + 2;
+    }
+    return true;
+}
+
+static bool skip_one(const uint8_t **at, const uint8_t *end)
+{
+    struct reply head, item;
+
+    if (!parse(at, end, &head)) {
+        return false;
+    }
+    for (int64_t i = 0; head.type == '*' && i < head.integer; i++) {
+        if (!parse(at, end, &item)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "v17......" of a register, "17" of a counter. */
+static int64_t value_of(const struct reply *r)
+{
+    char text[32];
+    size_t n = r->size < sizeof text - 1 ? r->size : sizeof text - 1;
+
+    memcpy(text, r->text, n);
+    text[n] = '\0';
+    return strtoll(text[0] == 'v' ? text + 1 : text, NULL, 10);
+}
+
+static void note_value(struct linear_op *l, const struct reply *r)
+{
+    if (r->type == ':') {
+        l->result = r->integer;
+    } else if (r->null) {
+        l->absent = true;
+    } else if (r->type == '$') {
+        l->result = value_of(r);
+    }
+}
+
+/* Both sides of a pair must show the same number. */
+static void check_pair(struct sim *sim, const struct sim_op *op)
+{
+    const struct linear_op *a, *b;
+
+    if (op->kind != SIM_OP_MGET || op->n_keys != 2 ||
+        sim->keys[op->key[0]].name[0] != 'p' ||
+        sim->keys[op->key[1]].name[0] != 'p') {
+        return;
+    }
+    a = &sim->keys[op->key[0]].ops[op->at[0]];
+    b = &sim->keys[op->key[1]].ops[op->at[1]];
+    if (a->absent != b->absent || (!a->absent && a->result != b->result)) {
+        sim_fail(sim, "MGET saw half of an MSET: %" PRId64 " beside %" PRId64,
+                 a->result, b->result);
+    }
+}
+
+static void note_ok(struct sim_client *c, const struct sim_op *op,
+                    const uint8_t *at, const uint8_t *end)
+{
+    struct sim *sim = c->sim;
+    struct reply head, item;
+
+    (void)parse(&at, end, &head);
+    if (head.type == '*' && head.integer != (int64_t)op->n_keys) {
+        sim_fail(sim, "MGET of %u keys gave %" PRId64 " values", op->n_keys,
+                 head.integer);
+        return;
+    }
+    for (unsigned i = 0; i < op->n_keys; i++) {
+        struct sim_key *key = &sim->keys[op->key[i]];
+        struct linear_op *l = &key->ops[op->at[i]];
+        item = head;
+        if (head.type == '*') {
+            (void)parse(&at, end, &item);
+        }
+        note_value(l, &item);
+        l->returned = ++sim->n_moments;
+        if (l->kind == LINEAR_ADD) {
+            key->added_min += op->argument;
+        }
+        c->last_absent = l->absent;
+        c->last_result = l->result;
+    }
+    check_pair(sim, op);
+    c->n_ok++;
+    c->last_ok = true;
+    sim->n_acknowledged++;
+}
+
+static void note_error(struct sim_client *c, const struct sim_op *op,
+                       const struct reply *r)
+{
+    snprintf(c->last_error, sizeof c->last_error, "%.*s", (int)r->size,
+             (const char *)r->text);
+    c->last_ok = false;
+    sim_trace(c->sim, "c%u answer -%s", c->id, c->last_error);
+    if (strncmp(c->last_error, "UNKNOWN", 7) == 0) {
+        sim_history_unknown(c);
+        return;
+    }
+    if (strncmp(c->last_error, "CLUSTERDOWN", 11) == 0) {
+        COVER(answer_clusterdown);
+        c->disappointed = true;
+    }
+    note_failed(c, op);
+}
+
+size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
+                          const uint8_t *end)
+{
+    const uint8_t *at = start, *peek = start;
+    struct reply r;
+
+    if (!skip_one(&at, end)) {
+        return 0;
+    }
+    if (c->n_pending == 0) {
+        sim_fail(c->sim, "client %u got an answer that it did not ask for",
+                 c->id);
+        return 0;
+    }
+    (void)parse(&peek, end, &r);
+    if (r.type == '-') {
+        note_error(c, &c->pending[0], &r);
+    } else {
+        note_ok(c, &c->pending[0], start, end);
+    }
+    c->n_pending--;
+    memmove(&c->pending[0], &c->pending[1],
+            c->n_pending * sizeof c->pending[0]);
+    return (size_t)(at - start);
+}
+
+/* ---- verdict ---- */
+
+static void print_key(struct sim *sim, const struct sim_key *key)
+{
+    for (size_t i = 0; i < key->n_ops && sim->options.trace; i++) {
+        char line[128];
+        linear_print(&key->ops[i], line, sizeof line);
+        fprintf(sim->options.out, "history %s %s\n", key->name, line);
+    }
+}
+
+/* The final value of a counter lies between the sum of what was acknowledged
+ * and that plus everything of unknown fate. The last read in the history was
+ * made when all was quiet. */
+static void check_tally(struct sim *sim, const struct sim_key *key)
+{
+    const struct linear_op *last = NULL;
+    int64_t value;
+
+    for (size_t i = 0; i < key->n_ops; i++) {
+        const struct linear_op *op = &key->ops[i];
+        if (op->kind == LINEAR_GET && op->returned != LINEAR_NEVER &&
+            (last == NULL || op->invoked > last->invoked)) {
+            last = op;
+        }
+    }
+    if (!key->counter || key->tally_off || last == NULL) {
+        return;
+    }
+    value = last->absent ? 0 : last->result;
+    if (value < key->added_min || value > key->added_max) {
+        sim_fail(sim,
+                 "counter %s ends at %" PRId64 ", acknowledged were %" PRId64
+                 " and tried %" PRId64,
+                 key->name, value, key->added_min, key->added_max);
+    }
+}
+
+bool sim_history_check(struct sim *sim)
+{
+    static const struct linear_state absent = {false, 0};
+
+    for (unsigned i = 0; i < sim->n_keys && !sim->failed; i++) {
+        const struct sim_key *key = &sim->keys[i];
+        enum linear_verdict verdict =
+            linear_check(key->ops, key->n_ops, absent, LINEAR_STEPS_MAX);
+        if (verdict == LINEAR_YES) {
+            check_tally(sim, key);
+            continue;
+        }
+        print_key(sim, key);
+        sim_fail(
+            sim, "history of key %s, %zu operations: %s", key->name, key->n_ops,
+            verdict == LINEAR_NO ? "not linearizable" : "no verdict in time");
+    }
+    return !sim->failed;
+}
+
+void sim_history_write(struct sim *sim, FILE *out)
+{
+    static const char *const names[] = {"get",  "set",   "del",
+                                        "incr", "setnx", "exists"};
+
+    for (unsigned i = 0; i < sim->n_keys; i++) {
+        const struct sim_key *key = &sim->keys[i];
+        for (size_t k = 0; k < key->n_ops; k++) {
+            const struct linear_op *op = &key->ops[k];
+            fprintf(out,
+                    "{\"process\":%zu,\"type\":\"invoke\",\"f\":\"%s\","
+                    "\"key\":\"%s\",\"value\":%" PRId64 ",\"time\":%" PRIu64
+                    "}\n",
+                    k, names[op->kind], key->name, op->argument, op->invoked);
+            if (op->returned != LINEAR_NEVER) {
+                char value[32] = "null";
+                if (!op->absent) {
+                    snprintf(value, sizeof value, "%" PRId64, op->result);
+                }
+                fprintf(out,
+                        "{\"process\":%zu,\"type\":\"ok\",\"f\":\"%s\","
+                        "\"key\":\"%s\",\"value\":%s,\"time\":%" PRIu64 "}\n",
+                        k, names[op->kind], key->name, value, op->returned);
+            }
+        }
+    }
+}

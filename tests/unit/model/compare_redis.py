@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Compare a node's replies with those of a real redis-server, byte for byte.
+
+  compare_redis.py REDIS_PORT NODE_PORT [N_RANDOM [SEED]]
+
+Both on loopback and EMPTIED first. Sends the lines of conformance_table.h and
+then random commands over a few keys, in RESP2 and in RESP3. Replies whose
+order is nobody's (KEYS, RANDOMKEY) are compared as sets or not at all. Exits 1
+after printing what differs."""
+import ast
+import os
+import random
+import re
+import socket
+import sys
+
+FLOATS = ["0", "1", "-1", "1.5", "0.1", "-0.3", "3e3", "1e17", "1e-17", "inf",
+          "nan", "abc", "0x1p-3", "1e300", "-1e300", "123456789.987654321"]
+INTS = ["0", "1", "-1", "7", "9223372036854775807", "-9223372036854775808",
+        "9223372036854775808", "1.0", "01", "x", "\"\""]
+KEYS = ["a", "b", "c", "\"\"", "\"k\\x00\\xff\"", "num", "flt"]
+VALUES = ["v", "\"\"", "12", "-5", "3.25", "\"\\x00\\r\\n\\xff\"", "hello world"]
+
+
+class Client:
+    def __init__(self, port, version):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.file = self.socket.makefile("rb")
+        if version == 3:
+            self.command("HELLO 3")
+
+    def reply(self):
+        line = self.file.readline()
+        if not line.endswith(b"\r\n"):
+            raise SystemExit("connection lost")
+        kind = line[:1]
+        if kind in b"$=" and int(line[1:]) >= 0:
+            return line + self.file.read(int(line[1:]) + 2)
+        if kind in b"*~%":
+            n = max(int(line[1:]), 0) * (2 if kind == b"%" else 1)
+            return [line] + [self.reply() for _ in range(n)]
+        return line
+
+    def command(self, line):
+        self.socket.sendall(line.encode("latin1") + b"\r\n")
+        return self.reply()
+
+
+def table():
+    name = os.path.join(os.path.dirname(__file__), "conformance_table.h")
+    text = open(name, encoding="latin1").read()
+    for m in re.finditer(r'^    \{((?:"(?:[^"\\]|\\.)*"\s*)+),', text, re.M):
+        parts = re.findall(r'"(?:[^"\\]|\\.)*"', m.group(1))
+        yield "".join(ast.literal_eval(part) for part in parts)
+
+
+def random_line(r):
+    key = lambda: r.choice(KEYS)
+    value = lambda: "\"%s\"" % r.choice(VALUES).strip("\"")
+    number = lambda: r.choice(INTS)
+    index = lambda: r.choice(INTS[:4] + ["-2", "3", "5", "-7", "100"])
+    forms = [
+        lambda: "SET %s %s" % (key(), value()),
+        lambda: "SET %s %s %s" % (key(), value(), " ".join(
+            r.sample(["NX", "XX", "GET", "KEEPTTL", "foo"], r.randint(1, 3)))),
+        lambda: "SET %s %s" % (r.choice(["num", "flt"]),
+                               r.choice(FLOATS + INTS)),
+        lambda: "SETNX %s %s" % (key(), value()),
+        lambda: "GETSET %s %s" % (key(), value()),
+        lambda: "%s %s" % (r.choice(["GET", "GETDEL", "STRLEN", "TYPE", "INCR",
+                                     "DECR", "DEL", "UNLINK", "EXISTS",
+                                     "TOUCH", "MGET"]), key()),
+        lambda: "%s %s %s" % (r.choice(["EXISTS", "TOUCH", "MGET", "DEL",
+                                        "UNLINK", "RENAME", "RENAMENX"]),
+                              key(), key()),
+        lambda: "%s %s %s %s %s" % (r.choice(["MSETNX", "MSET"]), key(),
+                                    value(), key(), value()),
+        lambda: "APPEND %s %s" % (key(), value()),
+        lambda: "%s %s %s %s" % (r.choice(["GETRANGE", "SUBSTR"]), key(),
+                                 index(), r.choice([index(), number()])),
+        lambda: "SETRANGE %s %s %s" % (key(), index(), value()),
+        lambda: "%s %s %s" % (r.choice(["INCRBY", "DECRBY"]), key(), number()),
+        lambda: "INCRBYFLOAT %s %s" % (r.choice(["flt", "num", key()]),
+                                       r.choice(FLOATS)),
+        lambda: "INCRBYFLOAT flt %.*g" % (r.randint(1, 20),
+                                          r.uniform(-1e6, 1e6)),
+        lambda: "COPY %s %s%s" % (key(), key(), r.choice(
+            ["", " REPLACE", " DB 0", " DB x", " DB 0 REPLACE"])),
+        lambda: "KEYS %s" % r.choice(["*", "?", "[a-c]", "n*", "[^a]*", "x"]),
+        lambda: "DBSIZE",
+        lambda: r.choice(["FLUSHDB", "PING", "SELECT 0", "RANDOMKEY x"])
+        if r.random() < 0.1 else "DBSIZE",
+        lambda: "%s %s" % (r.choice(["SETRANGE", "RENAME", "INCRBYFLOAT",
+                                     "GETDEL"]), " ".join(
+            key() for _ in range(r.randint(0, 4)))),
+    ]
+    return r.choice(forms)()
+
+
+def compare(redis, node, lines):
+    wrong = 0
+    n = 0
+    for line in lines:
+        want, got = redis.command(line), node.command(line)
+        if line.startswith("KEYS") and isinstance(want, list):
+            want, got = sorted(want), sorted(got)
+        n += 1
+        if want != got:
+            wrong += 1
+            if wrong <= 20:
+                print("%s\n  redis %r\n  node  %r" % (line, want, got))
+    return n, wrong
+
+
+def main():
+    ports = [int(arg) for arg in sys.argv[1:3]]
+    n_random = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
+    seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    wrong = 0
+    for version in 2, 3:
+        redis, node = (Client(port, version) for port in ports)
+        r = random.Random(seed * 10 + version)
+        for name, lines in (
+                ("table", [line for line in table() if line.split()[0] not in
+                           ("HELLO", "RESET", "CLIENT")]),
+                ("random", ["FLUSHALL"] + [random_line(r)
+                                           for _ in range(n_random)])):
+            n, bad = compare(redis, node, lines)
+            print("RESP%d %s: %d commands, %d differ" % (version, name, n, bad))
+            wrong += bad
+    return wrong != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,350 @@
+/* Replies byte for byte as Redis 7 gives them, in both protocol versions: the
+ * whole table of what a real server answered. Also: what has no fixed reply
+ * there, borders of our own limits, and what differs on purpose. */
+#include <float.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/command.h"
+#include "node/cursor_table.h"
+#include "node/resp.h"
+#include "raftlog/err.h"
+#include "tests/unit/model/conformance_table.h"
+
+struct fixture {
+    struct command_env env;
+    struct buffer reply;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+
+    if (f == NULL || store_new(&f->env.store) != 0 ||
+        cursor_table_new(16, &f->env.cursors) != 0) {
+        return -1;
+    }
+    buffer_init(&f->reply);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    store_free(f->env.store);
+    cursor_table_free(f->env.cursors);
+    buffer_close(&f->reply);
+    free(f);
+    return 0;
+}
+
+static void run_args(struct fixture *f, uint32_t argc, const struct bytes *argv,
+                     bool resp3)
+{
+    const struct command *c;
+
+    buffer_clear(&f->reply);
+    c = command_check(argc, argv, &f->reply);
+    if (c != NULL) {
+        assert_int_equal(buffer_size(&f->reply), 0);
+        assert_non_null(c->run);
+        /* A write knows nothing of the session's version. */
+        f->env.resp3 = resp3 && (c->flags & COMMAND_WRITE) == 0;
+        c->run(&f->env, argc, argv, &f->reply);
+    }
+    assert_int_equal(f->env.error, 0);
+    if (resp3) {
+        resp3_convert(&f->reply, 0);
+    }
+    assert_false(f->reply.failed);
+}
+
+/* A line as typed into an inline connection. */
+static void run(struct fixture *f, const char *line, bool resp3)
+{
+    struct resp_limits limits = {100, 10000, 10000, 10000};
+    struct resp_parser p;
+    const struct bytes *argv;
+    uint32_t argc;
+    size_t used;
+    char text[2048];
+    int n = snprintf(text, sizeof text, "%s\n", line);
+
+    assert_in_range(n, 1, sizeof text - 1);
+    resp_parser_init(&p, &limits);
+    assert_int_equal(
+        resp_parse(&p, (const uint8_t *)text, (size_t)n, &used, &argc, &argv),
+        RESP_REQUEST);
+    run_args(f, argc, argv, resp3);
+    resp_parser_close(&p);
+}
+
+static bool reply_is(const struct fixture *f, const char *want, size_t size)
+{
+    return buffer_size(&f->reply) == size &&
+           memcmp(buffer_data(&f->reply), want, size) == 0;
+}
+
+static void check(struct fixture *f, const char *line, const char *want)
+{
+    run(f, line, false);
+    if (!reply_is(f, want, strlen(want))) {
+        fail_msg("%s\n  want %s\n  got  %.*s", line, want,
+                 (int)buffer_size(&f->reply),
+                 (const char *)buffer_data(&f->reply));
+    }
+}
+
+/* Valgrind computes long double with 64 bits: INCRBYFLOAT, and what depends on
+ * it, can not be compared there. */
+static void skip_without_x87(void)
+{
+    volatile long double one = 1;
+    volatile long double sum = one + LDBL_EPSILON;
+
+    if (LDBL_MANT_DIG != 64 || sum == one) {
+        skip();
+    }
+}
+
+static void check_table(struct fixture *f, bool resp3)
+{
+    size_t n = sizeof conformance_table / sizeof conformance_table[0];
+    unsigned n_wrong = 0;
+
+    skip_without_x87();
+    for (size_t i = 0; i < n; i++) {
+        const struct conformance *c = &conformance_table[i];
+        bool other = resp3 && c->resp3 != NULL;
+        const char *want = other ? c->resp3 : c->resp2;
+        run(f, c->line, resp3);
+        if (!reply_is(f, want, other ? c->resp3_size : c->resp2_size)) {
+            n_wrong++;
+            print_error("%s\n  want %s\n  got  %.*s\n", c->line, want,
+                        (int)buffer_size(&f->reply),
+                        (const char *)buffer_data(&f->reply));
+        }
+    }
+    assert_int_equal(n_wrong, 0);
+}
+
+static void test_conformance_resp2_replies_are_those_of_redis(void **state)
+{
+    check_table(*state, false);
+}
+
+static void test_conformance_resp3_replies_are_those_of_redis(void **state)
+{
+    check_table(*state, true);
+}
+
+/* ---- borders
+ * ---------------------------------------------------------------*/
+
+static void test_conformance_float_overflow_is_refused(void **state)
+{
+    static const char overflow[] =
+        "-ERR increment would produce NaN or Infinity\r\n";
+    struct fixture *f = *state;
+
+    skip_without_x87();
+    check(f, "SET k 9e4931", "+OK\r\n");
+    check(f, "INCRBYFLOAT k 9e4931", overflow);
+    check(f, "INCRBYFLOAT k inf", overflow);
+    check(f, "GET k", "$6\r\n9e4931\r\n");
+    check(f, "SET k -inf", "+OK\r\n");
+    check(f, "INCRBYFLOAT k inf", overflow);
+    /* The longest result: 4933 digits; it can be read again. */
+    check(f, "SET k 1e4932", "+OK\r\n");
+    run(f, "INCRBYFLOAT k 0", false);
+    assert_memory_equal(buffer_data(&f->reply), "$4933\r\n", 7);
+    run(f, "INCRBYFLOAT k 1", false);
+    assert_memory_equal(buffer_data(&f->reply), "$4933\r\n", 7);
+}
+
+static void test_conformance_float_text_beyond_limit_is_refused(void **state)
+{
+    static uint8_t digits[5 * 1024 + 1];
+    struct fixture *f = *state;
+    struct bytes argv[3] = {
+        {(const uint8_t *)"INCRBYFLOAT", 11}, {digits, 1}, {digits, 5119}};
+
+    memset(digits, '0', sizeof digits);
+    run_args(f, 3, argv, false);
+    assert_true(reply_is(f, "$1\r\n0\r\n", 7));
+    argv[2].size++;
+    run_args(f, 3, argv, false);
+    assert_memory_equal(buffer_data(&f->reply), "-ERR value is not a valid",
+                        25);
+}
+
+static void test_conformance_setrange_up_to_the_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    check(f, "SETRANGE k 67108863 x", ":67108864\r\n");
+    check(f, "SETRANGE k 67108864 x",
+          "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
+    check(f, "SETRANGE k 67108863 xy",
+          "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
+    check(f, "STRLEN k", ":67108864\r\n");
+    run(f, "GETRANGE k -2 -1", false);
+    assert_true(reply_is(f, "$2\r\n\0x\r\n", 8));
+}
+
+/* A value moves with its expiry; a new value has none unless told to. */
+static void test_conformance_expiry_goes_with_the_value(void **state)
+{
+    struct fixture *f = *state;
+    struct bytes a = {(const uint8_t *)"a", 1};
+    struct bytes b = {(const uint8_t *)"b", 1};
+
+    assert_int_equal(store_set(f->env.store, a, a, 0, 777), 0);
+    check(f, "SETRANGE a 0 5", ":1\r\n");
+    check(f, "INCRBYFLOAT a 1", "$1\r\n6\r\n");
+    check(f, "SET a 1 KEEPTTL", "+OK\r\n");
+    check(f, "COPY a b", ":1\r\n");
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)), 777);
+    check(f, "RENAME a b", "+OK\r\n");
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)), 777);
+    check(f, "RENAMENX b a", ":1\r\n");
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, a)), 777);
+    check(f, "MSETNX b 1", ":1\r\n");
+    check(f, "SET b 1 KEEPTTL", "+OK\r\n");
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)), 0);
+    check(f, "SET a 1", "+OK\r\n");
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, a)), 0);
+}
+
+static void test_conformance_other_type_is_refused(void **state)
+{
+    static const char *const lines[] = {"GETDEL k",        "GETRANGE k 0 1",
+                                        "SUBSTR k 0 1",    "SETRANGE k 0 x",
+                                        "INCRBYFLOAT k 1", "SETRANGE k 0 \"\""};
+    struct fixture *f = *state;
+    struct bytes key = {(const uint8_t *)"k", 1};
+
+    assert_int_equal(store_set(f->env.store, key, key, 1, 0), 0);
+    for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        check(f, lines[i],
+              "-WRONGTYPE Operation against a key holding the wrong kind of "
+              "value\r\n");
+    }
+    check(f, "MSETNX k 1", ":0\r\n");
+    check(f, "RENAME k k2", "+OK\r\n");
+    check(f, "TYPE k2", "+unknown\r\n");
+}
+
+/* With keys that resemble one another each is drawn in time. */
+static void test_conformance_randomkey_draws_every_key(void **state)
+{
+    static const char *const keys[] = {"",      "a",      "aa", "key:1",
+                                       "key:2", "key:21", "zz"};
+    enum { N = sizeof keys / sizeof keys[0] };
+    struct fixture *f = *state;
+    unsigned n_drawn[N] = {0};
+
+    for (unsigned i = 0; i < N; i++) {
+        struct bytes key = {(const uint8_t *)keys[i], strlen(keys[i])};
+        assert_int_equal(store_set(f->env.store, key, key, 0, 0), 0);
+    }
+    for (unsigned i = 0; i < 20000; i++) {
+        bool known = false;
+        char want[32];
+        f->env.random = i;
+        run(f, "RANDOMKEY", false);
+        for (unsigned j = 0; j < N; j++) {
+            int n = snprintf(want, sizeof want, "$%zu\r\n%s\r\n",
+                             strlen(keys[j]), keys[j]);
+            if (reply_is(f, want, (size_t)n)) {
+                n_drawn[j]++;
+                known = true;
+            }
+        }
+        assert_true(known);
+    }
+    for (unsigned j = 0; j < N; j++) {
+        assert_true(n_drawn[j] > 0);
+    }
+}
+
+static void test_conformance_keys_beyond_limits_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *pattern = calloc(1, 4097);
+    struct bytes argv[2] = {{(const uint8_t *)"KEYS", 4}, {pattern, 4096}};
+
+    assert_non_null(pattern);
+    run_args(f, 2, argv, false);
+    assert_true(reply_is(f, "*0\r\n", 4));
+    argv[1].size++;
+    run_args(f, 2, argv, false);
+    assert_true(reply_is(f, "-ERR pattern is too long\r\n", 26));
+    free(pattern);
+    check(f, "MSET a 1 b 2 c 3", "+OK\r\n");
+    f->env.reply_max = 10;
+    check(f, "KEYS *", "-ERR reply is longer than the limit of 10 bytes\r\n");
+    check(f, "KEYS c", "*1\r\n$1\r\nc\r\n");
+    f->env.reply_max = 0;
+    check(f, "KEYS *", "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n");
+}
+
+/* What would hold up the node for long is not begun in full. */
+static void test_conformance_keys_beyond_its_time_is_refused(void **state)
+{
+    static uint8_t key[60000];
+    static uint8_t pattern[4001];
+    struct fixture *f = *state;
+    struct bytes name = {key, sizeof key};
+    struct bytes argv[2] = {{(const uint8_t *)"KEYS", 4},
+                            {pattern, sizeof pattern}};
+
+    memset(key, 'a', sizeof key);
+    for (unsigned i = 0; i < 4000; i++) {
+        pattern[i] = i == 0 ? '*' : 'a';
+    }
+    pattern[4000] = 'b';
+    assert_int_equal(store_set(f->env.store, name, name, 0, 0), 0);
+    run_args(f, 2, argv, false);
+    assert_memory_equal(buffer_data(&f->reply), "-ERR too many keys", 18);
+}
+
+static void test_conformance_differences_on_purpose(void **state)
+{
+    struct fixture *f = *state;
+
+    /* One database. */
+    check(f, "SELECT 1", "-ERR DB index is out of range\r\n");
+    check(f, "SET a 1", "+OK\r\n");
+    check(f, "COPY a b DB 1", "-ERR DB index is out of range\r\n");
+    check(f, "EXISTS b", ":0\r\n");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_conformance_resp2_replies_are_those_of_redis),
+        TEST(test_conformance_resp3_replies_are_those_of_redis),
+        TEST(test_conformance_float_overflow_is_refused),
+        TEST(test_conformance_float_text_beyond_limit_is_refused),
+        TEST(test_conformance_setrange_up_to_the_limit),
+        TEST(test_conformance_expiry_goes_with_the_value),
+        TEST(test_conformance_other_type_is_refused),
+        TEST(test_conformance_randomkey_draws_every_key),
+        TEST(test_conformance_keys_beyond_limits_is_refused),
+        TEST(test_conformance_keys_beyond_its_time_is_refused),
+        TEST(test_conformance_differences_on_purpose),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

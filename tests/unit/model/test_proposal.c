@@ -1,0 +1,260 @@
+/* Payloads of command entries: the fixed bytes, round trips, damage. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/command.h"
+#include "node/proposal.h"
+#include "raftlog/block.h"
+#include "raftlog/err.h"
+
+static struct bytes text(const char *s)
+{
+    struct bytes b = {(const uint8_t *)s, strlen(s)};
+
+    return b;
+}
+
+static void *encode(uint16_t code, uint32_t argc, struct bytes *argv,
+                    uint32_t *size)
+{
+    struct proposal p = {.kind = PROPOSAL_COMMAND,
+                         .origin = 300,
+                         .request_id = 0x0102030405060708u,
+                         .clock_ms = 0x1112131415161718u,
+                         .code = code,
+                         .argc = argc,
+                         .argv = argv};
+    void *block = proposal_encode(&p, size);
+
+    assert_non_null(block);
+    assert_int_equal(block_size(block), *size);
+    return block;
+}
+
+static const uint8_t golden[] = {1,
+                                 1, /* version, kind */
+                                 0xac,
+                                 0x02, /* origin 300 */
+                                 0x08,
+                                 0x07,
+                                 0x06,
+                                 0x05,
+                                 0x04,
+                                 0x03,
+                                 0x02,
+                                 0x01, /* request id */
+                                 0x18,
+                                 0x17,
+                                 0x16,
+                                 0x15,
+                                 0x14,
+                                 0x13,
+                                 0x12,
+                                 0x11, /* clock */
+                                 COMMAND_CODE_SET,
+                                 0, /* code */
+                                 2,
+                                 3,
+                                 'k',
+                                 'e',
+                                 'y',
+                                 2,
+                                 'v',
+                                 0}; /* argc, arguments */
+
+static void test_proposal_bytes_are_fixed(void **state)
+{
+    struct bytes argv[] = {text("SET"), text("key"), {(const uint8_t *)"v", 2}};
+    uint32_t size;
+    void *block = encode(COMMAND_CODE_SET, 3, argv, &size);
+
+    (void)state;
+    assert_int_equal(size, sizeof golden);
+    assert_memory_equal(block, golden, sizeof golden);
+    block_unref(block);
+}
+
+static void test_proposal_decodes_what_was_encoded(void **state)
+{
+    struct proposal p;
+
+    (void)state;
+    assert_int_equal(proposal_decode(golden, sizeof golden, &p), 0);
+    assert_int_equal(p.kind, PROPOSAL_COMMAND);
+    assert_int_equal(p.origin, 300);
+    assert_true(p.request_id == 0x0102030405060708u);
+    assert_true(p.clock_ms == 0x1112131415161718u);
+    assert_int_equal(p.code, COMMAND_CODE_SET);
+    assert_int_equal(p.argc, 3);
+    assert_memory_equal(p.argv[0].data, "SET", 3);
+    assert_ptr_equal(p.argv[1].data, golden + 24);
+    assert_int_equal(p.argv[1].size, 3);
+    assert_int_equal(p.argv[2].size, 2);
+    assert_ptr_equal(p.argv, p.inline_argv);
+    proposal_clear(&p);
+    assert_null(p.argv);
+}
+
+static void test_proposal_many_arguments_come_back(void **state)
+{
+    enum { N = 1001 };
+    struct bytes *argv = calloc(N, sizeof *argv);
+    uint8_t *data = calloc(1, N);
+    struct proposal p;
+    uint32_t size;
+    void *block;
+
+    (void)state;
+    assert_non_null(argv);
+    assert_non_null(data);
+    for (unsigned i = 0; i < N; i++) {
+        argv[i].data = data;
+        argv[i].size = i;
+        data[i] = (uint8_t)i;
+    }
+    block = encode(COMMAND_CODE_MSET, N, argv, &size);
+    assert_int_equal(proposal_decode(block, size, &p), 0);
+    assert_int_equal(p.argc, N);
+    for (unsigned i = 1; i < N; i++) {
+        assert_int_equal(p.argv[i].size, i);
+        assert_memory_equal(p.argv[i].data, data, i);
+    }
+    proposal_clear(&p);
+    block_unref(block);
+    free(argv);
+    free(data);
+}
+
+static void test_proposal_command_without_arguments(void **state)
+{
+    struct bytes argv[] = {text("FLUSHALL")};
+    struct proposal p;
+    uint32_t size;
+    void *block = encode(COMMAND_CODE_FLUSHALL, 1, argv, &size);
+
+    (void)state;
+    assert_int_equal(proposal_decode(block, size, &p), 0);
+    assert_int_equal(p.argc, 1);
+    assert_memory_equal(p.argv[0].data, "FLUSHALL", 8);
+    proposal_clear(&p);
+    block_unref(block);
+}
+
+static void test_proposal_clock_is_set_in_place(void **state)
+{
+    uint8_t bytes[sizeof golden];
+    uint8_t want[sizeof golden];
+    struct proposal p;
+
+    (void)state;
+    memcpy(bytes, golden, sizeof golden);
+    memcpy(want, golden, sizeof golden);
+    proposal_set_clock(bytes, sizeof bytes, 77);
+    memset(want + 12, 0, 8);
+    want[12] = 77;
+    assert_memory_equal(bytes, want, sizeof want);
+    assert_int_equal(proposal_decode(bytes, sizeof bytes, &p), 0);
+    assert_int_equal(p.clock_ms, 77);
+    proposal_clear(&p);
+    /* Too short to have a clock: nothing happens. */
+    for (uint32_t n = 0; n < 20; n++) {
+        memcpy(bytes, golden, sizeof golden);
+        proposal_set_clock(bytes, n, 77);
+        assert_memory_equal(bytes, golden, sizeof golden);
+    }
+}
+
+static void test_proposal_cut_anywhere_is_corrupt(void **state)
+{
+    struct proposal p;
+
+    (void)state;
+    for (size_t n = 0; n < sizeof golden; n++) {
+        /* In memory of its own, so that reading beyond the end is seen. */
+        uint8_t *copy = malloc(n > 0 ? n : 1);
+        assert_non_null(copy);
+        memcpy(copy, golden, n);
+        assert_int_equal(proposal_decode(copy, n, &p), ERR_CORRUPT);
+        free(copy);
+    }
+}
+
+static void assert_changed(size_t at, uint8_t to, int want)
+{
+    uint8_t bytes[sizeof golden];
+    struct proposal p;
+
+    memcpy(bytes, golden, sizeof golden);
+    bytes[at] = to;
+    assert_int_equal(proposal_decode(bytes, sizeof bytes, &p), want);
+}
+
+static void test_proposal_wrong_fields_are_refused(void **state)
+{
+    uint8_t longer[sizeof golden + 1] = {0};
+    struct proposal p;
+
+    (void)state;
+    assert_changed(0, 0, ERR_CORRUPT);
+    assert_changed(0, 2, ERR_VERSION);
+    assert_changed(1, 0, ERR_CORRUPT);
+    assert_changed(1, 2, ERR_VERSION);
+    assert_changed(20, 255, ERR_VERSION); /* a command not known yet */
+    assert_changed(20, COMMAND_CODE_GET, ERR_CORRUPT);  /* not a write */
+    assert_changed(20, COMMAND_CODE_INCR, ERR_CORRUPT); /* one too many */
+    assert_changed(22, 1, ERR_CORRUPT);
+    assert_changed(22, 3, ERR_CORRUPT);
+    assert_changed(22, 127, ERR_CORRUPT);
+    assert_changed(23, 200, ERR_CORRUPT);
+    memcpy(longer, golden, sizeof golden);
+    assert_int_equal(proposal_decode(longer, sizeof longer, &p), ERR_CORRUPT);
+}
+
+/* Whatever the bytes, the answer is one of the errors, or sound. */
+static void test_proposal_damaged_bytes_are_never_trusted(void **state)
+{
+    uint8_t bytes[sizeof golden];
+    struct proposal p;
+
+    (void)state;
+    srand(3);
+    for (unsigned i = 0; i < 100000; i++) {
+        int rc;
+        memcpy(bytes, golden, sizeof golden);
+        for (unsigned j = 0; j < 3; j++) {
+            bytes[(unsigned)rand() % sizeof bytes] = (uint8_t)rand();
+        }
+        rc = proposal_decode(bytes, sizeof bytes, &p);
+        if (rc != 0) {
+            assert_true(rc == ERR_CORRUPT || rc == ERR_VERSION);
+            continue;
+        }
+        for (uint32_t j = 1; j < p.argc; j++) {
+            assert_true(p.argv[j].data >= bytes &&
+                        p.argv[j].data + p.argv[j].size <=
+                            bytes + sizeof bytes);
+        }
+        proposal_clear(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_proposal_bytes_are_fixed),
+        cmocka_unit_test(test_proposal_decodes_what_was_encoded),
+        cmocka_unit_test(test_proposal_many_arguments_come_back),
+        cmocka_unit_test(test_proposal_command_without_arguments),
+        cmocka_unit_test(test_proposal_clock_is_set_in_place),
+        cmocka_unit_test(test_proposal_cut_anywhere_is_corrupt),
+        cmocka_unit_test(test_proposal_wrong_fields_are_refused),
+        cmocka_unit_test(test_proposal_damaged_bytes_are_never_trusted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

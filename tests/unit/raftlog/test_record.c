@@ -1,0 +1,308 @@
+/* Bytes of segments, frames, records and hard state slots; the golden files
+ * of format version 1. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raftlog/file.h"
+#include "raftlog/hardstate.h"
+#include "raftlog/identity.h"
+#include "raftlog/record.h"
+
+enum { BLOCK = 4096, N_BLOCKS = 4 };
+
+static const uint8_t cluster[16] = {1, 2,  3,  4,  5,  6,  7,  8,
+                                    9, 10, 11, 12, 13, 14, 15, 16};
+
+static struct segment_header example_segment(void)
+{
+    struct segment_header h = {.node_id = 3,
+                               .segment_id = 12,
+                               .previous_id = 9,
+                               .first_index = 1001,
+                               .previous_term = 6,
+                               .first_sequence = 500,
+                               .previous_checksum = 0x1122334455667788,
+                               .file_bytes = 65536,
+                               .block_bytes = BLOCK};
+    memcpy(h.cluster_id, cluster, sizeof cluster);
+    return h;
+}
+
+static struct frame_header example_frame(void)
+{
+    struct frame_header h = {.flags = FRAME_TRUNCATE,
+                             .segment_id = 12,
+                             .sequence = 500,
+                             .durable_sequence = 499,
+                             .durable_index = 1000,
+                             .oldest_segment_id = 12,
+                             .hard_sequence = 4,
+                             .previous_checksum = 0x1122334455667788,
+                             .first_index = 1001,
+                             .previous_term = 6,
+                             .n_entries = 3};
+    return h;
+}
+
+/* The example segment: header, a frame of three records, an idle frame. */
+static void build(uint8_t out[N_BLOCKS * BLOCK])
+{
+    static const char *const texts[] = {"first", "", "the third entry"};
+    struct segment_header s = example_segment();
+    struct frame_header f = example_frame();
+    struct byte_writer w = byte_writer(out + BLOCK + FRAME_HEADER_SIZE, 200);
+    memset(out, 0xee, (size_t)N_BLOCKS * BLOCK);
+    segment_header_encode(&s, out, BLOCK);
+    for (size_t i = 0; i < 3; i++) {
+        struct raftlog_entry e = {.term = 7,
+                                  .kind = (uint8_t)(i + 1),
+                                  .size = (uint32_t)strlen(texts[i]),
+                                  .data = texts[i]};
+        record_encode(&w, &e);
+    }
+    assert_false(w.failed);
+    f.body_bytes = (uint32_t)(w.at - (out + BLOCK + FRAME_HEADER_SIZE));
+    f.frame_bytes = (uint32_t)frame_size(f.body_bytes, BLOCK);
+    frame_seal(&f, cluster, out + BLOCK);
+    f.flags = 0;
+    f.sequence++;
+    f.durable_sequence++;
+    f.durable_index = 1003;
+    f.previous_checksum = f.checksum;
+    f.first_index = 1004;
+    f.previous_term = 7;
+    f.n_entries = 0;
+    f.body_bytes = 0;
+    f.frame_bytes = BLOCK;
+    frame_seal(&f, cluster, out + 2 * BLOCK);
+    memset(out + 3 * BLOCK, 0, BLOCK);
+}
+
+static void test_record_segment_header_round_trip(void **state)
+{
+    struct segment_header h = example_segment();
+    struct segment_header back;
+    uint8_t block[BLOCK];
+    (void)state;
+    segment_header_encode(&h, block, BLOCK);
+    assert_int_equal(segment_header_decode(block, BLOCK, &back), 0);
+    assert_memory_equal(back.cluster_id, cluster, sizeof cluster);
+    assert_int_equal(back.node_id, h.node_id);
+    assert_int_equal(back.segment_id, h.segment_id);
+    assert_int_equal(back.previous_id, h.previous_id);
+    assert_int_equal(back.first_index, h.first_index);
+    assert_int_equal(back.previous_term, h.previous_term);
+    assert_int_equal(back.first_sequence, h.first_sequence);
+    assert_int_equal(back.previous_checksum, h.previous_checksum);
+    assert_int_equal(back.file_bytes, h.file_bytes);
+    assert_int_equal(back.block_bytes, h.block_bytes);
+}
+
+static void test_record_segment_header_any_flip_is_found(void **state)
+{
+    struct segment_header h = example_segment();
+    struct segment_header back;
+    uint8_t block[BLOCK];
+    (void)state;
+    segment_header_encode(&h, block, BLOCK);
+    for (size_t i = 0; i < SEGMENT_HEADER_SIZE; i++) {
+        int rv;
+        block[i] ^= 0x40;
+        rv = segment_header_decode(block, BLOCK, &back);
+        assert_true(rv == ERR_CORRUPT || (rv == ERR_VERSION && i < 12));
+        block[i] ^= 0x40;
+    }
+    for (size_t size = 0; size < SEGMENT_HEADER_SIZE; size++) {
+        assert_int_equal(segment_header_decode(block, size, &back),
+                         ERR_CORRUPT);
+    }
+}
+
+static void test_record_frame_any_flip_is_found(void **state)
+{
+    uint8_t segment[N_BLOCKS * BLOCK];
+    uint8_t *frame = segment + BLOCK;
+    struct frame_header h;
+    (void)state;
+    build(segment);
+    assert_int_equal(frame_header_decode(frame, BLOCK, cluster, &h), 0);
+    assert_true(frame_body_valid(&h, frame));
+    for (size_t i = 0; i < BLOCK; i++) {
+        struct frame_header back;
+        int rv;
+        frame[i] ^= 1;
+        rv = frame_header_decode(frame, BLOCK, cluster, &back);
+        assert_true(rv == ERR_CORRUPT ||
+                    (rv == 0 && !frame_body_valid(&back, frame)));
+        assert_true(i >= FRAME_HEADER_SIZE || rv == ERR_CORRUPT);
+        frame[i] ^= 1;
+    }
+    for (size_t size = 0; size < FRAME_HEADER_SIZE; size++) {
+        assert_int_equal(frame_header_decode(frame, size, cluster, &h),
+                         ERR_CORRUPT);
+    }
+}
+
+static void test_record_frame_of_another_life_is_refused(void **state)
+{
+    uint8_t segment[N_BLOCKS * BLOCK];
+    uint8_t other[16];
+    struct frame_header h;
+    (void)state;
+    build(segment);
+    memcpy(other, cluster, sizeof other);
+    other[15] ^= 1;
+    assert_int_equal(frame_header_decode(segment + BLOCK, BLOCK, other, &h),
+                     ERR_CORRUPT);
+    assert_true(frame_salt(cluster, 12, 500) != frame_salt(cluster, 13, 500));
+    assert_true(frame_salt(cluster, 12, 500) != frame_salt(cluster, 12, 501));
+}
+
+static void test_record_decode_gives_what_was_encoded(void **state)
+{
+    uint8_t body[64];
+    struct raftlog_entry e = {.term = UINT64_MAX, .kind = 255};
+    struct raftlog_entry back;
+    struct byte_writer w = byte_writer(body, sizeof body);
+    struct byte_reader r;
+    (void)state;
+    e.data = "abc";
+    e.size = 3;
+    record_encode(&w, &e);
+    assert_int_equal((size_t)(w.at - body), record_size(&e));
+    r = byte_reader(body, record_size(&e));
+    assert_int_equal(record_decode(&r, &back), 0);
+    assert_true(back.term == UINT64_MAX);
+    assert_int_equal(back.kind, 255);
+    assert_int_equal(back.size, 3);
+    assert_memory_equal(back.data, "abc", 3);
+    for (size_t size = 0; size < record_size(&e); size++) {
+        r = byte_reader(body, size);
+        assert_int_equal(record_decode(&r, &back), ERR_CORRUPT);
+    }
+}
+
+static void test_record_frame_size_is_whole_blocks(void **state)
+{
+    (void)state;
+    assert_int_equal(frame_size(0, BLOCK), BLOCK);
+    assert_int_equal(frame_size(BLOCK - FRAME_HEADER_SIZE, BLOCK), BLOCK);
+    assert_int_equal(frame_size(BLOCK - FRAME_HEADER_SIZE + 1, BLOCK),
+                     2 * BLOCK);
+}
+
+static void test_hardstate_any_flip_is_found(void **state)
+{
+    struct hardstate h = {.node_id = 3,
+                          .sequence = 9,
+                          .term = 11,
+                          .voted_for = 2,
+                          .log_sequence = 500};
+    struct hardstate back;
+    uint8_t block[BLOCK];
+    (void)state;
+    memcpy(h.cluster_id, cluster, sizeof cluster);
+    hardstate_encode(&h, block, BLOCK);
+    assert_int_equal(hardstate_decode(block, BLOCK, &back), 0);
+    assert_int_equal(back.sequence, 9);
+    assert_int_equal(back.term, 11);
+    assert_int_equal(back.voted_for, 2);
+    assert_int_equal(back.log_sequence, 500);
+    for (size_t i = 0; i < HARDSTATE_SIZE; i++) {
+        int rv;
+        block[i] ^= 0x40;
+        rv = hardstate_decode(block, BLOCK, &back);
+        assert_true(rv == ERR_CORRUPT || (rv == ERR_VERSION && i < 12));
+        block[i] ^= 0x40;
+    }
+    for (size_t size = 0; size < HARDSTATE_SIZE; size++) {
+        assert_int_equal(hardstate_decode(block, size, &back), ERR_CORRUPT);
+    }
+}
+
+/* ---- golden files ---------------------------------------------------------*/
+
+/* Format version 1 is what these files hold: reading them must work for ever,
+ * and writing gives the same bytes until the version number changes.
+ * GOLDEN_WRITE in the environment writes them anew. */
+static void golden(const char *name, const uint8_t *want, size_t want_size)
+{
+    char path[1024];
+    void *data = NULL;
+    size_t size = 0;
+    const char *end = strstr(__FILE__, "tests/unit/raftlog/");
+    assert_non_null(end);
+    snprintf(path, sizeof path, "%.*stests/golden/%s", (int)(end - __FILE__),
+             __FILE__, name);
+    if (getenv("GOLDEN_WRITE") != NULL) {
+        assert_int_equal(file_replace(path, want, want_size), 0);
+    }
+    assert_int_equal(file_read_all(path, 1 << 20, &data, &size), 0);
+    assert_int_equal(size, want_size);
+    assert_memory_equal(data, want, size);
+    free(data);
+}
+
+static void test_record_golden_segment_is_version_1(void **state)
+{
+    uint8_t segment[N_BLOCKS * BLOCK];
+    (void)state;
+    build(segment);
+    golden("raftlog-v1-segment", segment, sizeof segment);
+}
+
+static void test_hardstate_golden_slot_is_version_1(void **state)
+{
+    struct hardstate h = {.node_id = 3,
+                          .sequence = 9,
+                          .term = 11,
+                          .voted_for = 2,
+                          .log_sequence = 500};
+    uint8_t block[BLOCK];
+    (void)state;
+    memcpy(h.cluster_id, cluster, sizeof cluster);
+    hardstate_encode(&h, block, BLOCK);
+    golden("raftlog-v1-hardstate", block, sizeof block);
+}
+
+static void test_identity_golden_file_is_version_1(void **state)
+{
+    struct identity *id = calloc(1, sizeof *id);
+    uint8_t *data = malloc(IDENTITY_SIZE_MAX);
+    size_t size;
+    (void)state;
+    assert_non_null(id);
+    assert_non_null(data);
+    memcpy(id->cluster_id, cluster, sizeof cluster);
+    memset(id->instance_id, 0xab, sizeof id->instance_id);
+    id->node_id = 3;
+    snprintf(id->membership, sizeof id->membership,
+             "1=a:7001,2=b:7001,3=c:7001");
+    identity_encode(id, data, &size);
+    golden("raftlog-v1-identity", data, size);
+    free(data);
+    free(id);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_record_segment_header_round_trip),
+        cmocka_unit_test(test_record_segment_header_any_flip_is_found),
+        cmocka_unit_test(test_record_frame_any_flip_is_found),
+        cmocka_unit_test(test_record_frame_of_another_life_is_refused),
+        cmocka_unit_test(test_record_decode_gives_what_was_encoded),
+        cmocka_unit_test(test_record_frame_size_is_whole_blocks),
+        cmocka_unit_test(test_hardstate_any_flip_is_found),
+        cmocka_unit_test(test_record_golden_segment_is_version_1),
+        cmocka_unit_test(test_hardstate_golden_slot_is_version_1),
+        cmocka_unit_test(test_identity_golden_file_is_version_1),
+    };
+    return cmocka_run_group_tests_name("record", tests, NULL, NULL);
+}

@@ -1,0 +1,235 @@
+/* The agreed loss of a leader beyond the happy path (test_cures.c has that):
+ * the chosen node does not win, a loss that was only an interruption, and the
+ * end of the hurry. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/solo.h"
+
+static struct solo s;
+
+enum { ELECTION_MS = 300 };
+
+/* A follower of node 2 in term 2 with entries up to 3, all committed. */
+static void follow(void)
+{
+    solo_open(&s, 1, 3);
+    solo_connect_all(&s);
+    solo_append(&s, 2, 2, 1, 1, 3, "cc", 2, 3);
+    solo_settle(&s);
+    solo_forget(&s);
+}
+
+/* Node 3 has lost leader 2 of term 2; its log ends at `last`. */
+static void lost_by_3(uint64_t last)
+{
+    struct wire_message m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_LEADER_LOST;
+    m.as.leader_lost.term = 2;
+    m.as.leader_lost.leader_id = 2;
+    m.as.leader_lost.last_index = last;
+    m.as.leader_lost.last_term = 2;
+    solo_receive(&s, 3, &m);
+}
+
+static void ask_vote(uint64_t from, uint64_t term, uint64_t last, bool pre_vote)
+{
+    struct wire_message m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_REQUEST_VOTE;
+    m.as.raft.type = RAFT_REQUEST_VOTE;
+    m.as.raft.request_vote.term = term;
+    m.as.raft.request_vote.last_log_index = last;
+    m.as.raft.request_vote.last_log_term = 2;
+    m.as.raft.request_vote.pre_vote = pre_vote;
+    solo_receive(&s, from, &m);
+    solo_settle(&s);
+}
+
+static bool granted(uint64_t to)
+{
+    const struct wire_message *m = solo_last(&s, to, WIRE_REQUEST_VOTE_RESULT);
+    return m != NULL && m->as.raft.request_vote_result.vote_granted;
+}
+
+static void test_handover_chosen_stays_silent_others_hurry(void **state)
+{
+    (void)state;
+    follow();
+    replica_peer(s.r, 2, false);
+    lost_by_3(4); /* it has more than we, so it is the chosen one */
+    solo_advance(&s, 20);
+    assert_int_equal(raft_state(&s.r->raft), RAFT_FOLLOWER);
+    /* But it never asks for votes. */
+    solo_advance(&s, 2 * ELECTION_MS / 3);
+    assert_int_equal(raft_state(&s.r->raft), RAFT_CANDIDATE);
+    solo_close(&s);
+}
+
+static void test_handover_chosen_loses_others_hurry(void **state)
+{
+    (void)state;
+    follow();
+    replica_peer(s.r, 2, false);
+    lost_by_3(4);
+    /* The chosen one asks, but its log turns out to be the shorter one. */
+    ask_vote(3, 3, 2, false);
+    assert_false(granted(3));
+    assert_int_equal(replica_term(s.r), 3);
+    solo_advance(&s, 2 * ELECTION_MS / 3);
+    assert_int_equal(raft_state(&s.r->raft), RAFT_CANDIDATE);
+    solo_close(&s);
+}
+
+static void test_handover_agreed_loss_does_not_block_votes(void **state)
+{
+    (void)state;
+    follow();
+    replica_peer(s.r, 2, false);
+    ask_vote(3, 3, 4, true);
+    assert_false(granted(3)); /* only we have lost the leader: it may live */
+    lost_by_3(4);
+    ask_vote(3, 3, 4, true);
+    assert_true(granted(3));
+    solo_close(&s);
+}
+
+static void test_handover_new_leader_ends_hurry(void **state)
+{
+    (void)state;
+    follow();
+    replica_peer(s.r, 2, false);
+    lost_by_3(4);
+    assert_true(s.r->raft.election_timeout < ELECTION_MS);
+    solo_append(&s, 3, 3, 3, 2, 3, "b", 3, 3);
+    solo_settle(&s);
+    assert_int_equal(s.r->raft.election_timeout, ELECTION_MS);
+    solo_advance(&s, ELECTION_MS - 10);
+    assert_int_equal(raft_state(&s.r->raft), RAFT_FOLLOWER);
+    solo_close(&s);
+}
+
+static void test_handover_leader_back_ends_hurry(void **state)
+{
+    (void)state;
+    follow();
+    replica_peer(s.r, 2, false);
+    lost_by_3(4);
+    replica_peer(s.r, 2, true);
+    assert_int_equal(s.r->raft.election_timeout, ELECTION_MS);
+    solo_close(&s);
+}
+
+static void test_handover_hurry_ends_by_itself(void **state)
+{
+    (void)state;
+    follow();
+    replica_peer(s.r, 2, false);
+    lost_by_3(4);
+    solo_advance(&s, ELECTION_MS + 1);
+    assert_int_equal(s.r->raft.election_timeout, ELECTION_MS);
+    assert_true(replica_deadline_ms(s.r) > s.now_ms);
+    solo_close(&s);
+}
+
+static void test_handover_own_election_ends_hurry(void **state)
+{
+    (void)state;
+    follow();
+    replica_peer(s.r, 2, false);
+    lost_by_3(3); /* equal logs: we are chosen */
+    solo_advance(&s, 4);
+    assert_int_equal(raft_state(&s.r->raft), RAFT_CANDIDATE);
+    solo_vote(&s, 3, 3, false);
+    assert_true(replica_is_leader(s.r));
+    assert_int_equal(s.r->raft.election_timeout, ELECTION_MS);
+    solo_close(&s);
+}
+
+static void test_handover_old_loss_does_not_count(void **state)
+{
+    (void)state;
+    follow();
+    /* The connection between 2 and 3 was interrupted; it came back. */
+    lost_by_3(3);
+    for (int i = 0; i < 14; i++) {
+        solo_advance(&s, 50);
+        solo_append(&s, 2, 2, 3, 2, 3, "", 2, 3);
+    }
+    solo_forget(&s);
+    /* Much later ours is interrupted: nobody else has lost the leader. */
+    replica_peer(s.r, 2, false);
+    solo_advance(&s, 20);
+    assert_int_equal(raft_state(&s.r->raft), RAFT_FOLLOWER);
+    assert_int_equal(replica_term(s.r), 2);
+    solo_close(&s);
+}
+
+/* ---- draining ---- */
+
+static void test_handover_drain_of_single_voter_ends(void **state)
+{
+    (void)state;
+    solo_open(&s, 1, 1);
+    assert_true(replica_is_leader(s.r));
+    solo_settle(&s);
+    replica_drain(s.r, 0);
+    solo_settle(&s);
+    assert_int_equal(s.n_drained, 1);
+    solo_close(&s);
+}
+
+static void test_handover_drain_of_follower_ends(void **state)
+{
+    (void)state;
+    follow();
+    replica_drain(s.r, 0);
+    solo_settle(&s);
+    assert_int_equal(s.n_drained, 1);
+    solo_close(&s);
+}
+
+static void test_handover_transfer_that_expires_is_tried_again(void **state)
+{
+    uint64_t last;
+    uint64_t term;
+    (void)state;
+    solo_open(&s, 1, 3);
+    solo_lead(&s);
+    term = replica_term(s.r);
+    last = raftlog_last_index(s.r->log);
+    solo_forget(&s);
+    replica_drain(s.r, 2);
+    /* TimeoutNow is lost; the follower lives on. */
+    for (int i = 0; i < 10; i++) {
+        solo_advance(&s, 50);
+        solo_ack(&s, 2, term, last);
+    }
+    assert_true(solo_count(&s, 2, WIRE_TIMEOUT_NOW) >= 2);
+    solo_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_handover_chosen_stays_silent_others_hurry),
+        cmocka_unit_test(test_handover_chosen_loses_others_hurry),
+        cmocka_unit_test(test_handover_agreed_loss_does_not_block_votes),
+        cmocka_unit_test(test_handover_new_leader_ends_hurry),
+        cmocka_unit_test(test_handover_leader_back_ends_hurry),
+        cmocka_unit_test(test_handover_hurry_ends_by_itself),
+        cmocka_unit_test(test_handover_own_election_ends_hurry),
+        cmocka_unit_test(test_handover_old_loss_does_not_count),
+        cmocka_unit_test(test_handover_drain_of_single_voter_ends),
+        cmocka_unit_test(test_handover_drain_of_follower_ends),
+        cmocka_unit_test(test_handover_transfer_that_expires_is_tried_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

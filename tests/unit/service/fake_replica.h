@@ -1,0 +1,213 @@
+/* A replica made of plain fields, for tests of what stands on it: proposals,
+ * reads and frames are kept for the test to look at and to answer. Commands
+ * run on a real store when the test applies an entry. Each test program has
+ * its own copy, hence the static functions. */
+#ifndef TESTS_UNIT_SERVICE_FAKE_REPLICA_H
+#define TESTS_UNIT_SERVICE_FAKE_REPLICA_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "node/command.h"
+#include "node/proposal.h"
+#include "node/replica.h"
+#include "node/resp.h"
+#include "node/service.h"
+#include "raftlog/block.h"
+
+struct fake_entry {
+    uint64_t term;
+    void *block;
+    uint32_t size;
+};
+
+struct fake_read {
+    replica_read_cb cb;
+    void *ctx;
+};
+
+struct fake_frame {
+    uint64_t to;
+    void *block; /* the whole message */
+    size_t size;
+    struct wire_message m;
+    void *body; /* the sender's block, a reference */
+};
+
+struct replica {
+    uint64_t id, term, leader_id, clock_ms;
+    bool leading;
+    int propose_rv, read_rv;
+    unsigned n_accepted_max; /* proposals taken before propose_rv is given */
+    uint64_t cut;            /* bit of each peer to whom no frame can be sent */
+    struct store *store;
+    struct fake_entry *entries;
+    unsigned n_entries, n_applied;
+    struct fake_read *reads;
+    unsigned n_reads, n_called;
+    struct fake_frame *frames;
+    unsigned n_frames;
+    uint64_t index;
+};
+
+enum { FAKE_MAX = 4096 };
+
+static inline void fake_open(struct replica *r, uint64_t id)
+{
+    memset(r, 0, sizeof *r);
+    r->id = id;
+    r->term = 1;
+    r->n_accepted_max = UINT32_MAX;
+    assert_int_equal(store_new(&r->store), 0);
+    r->entries = calloc(FAKE_MAX, sizeof *r->entries);
+    r->reads = calloc(FAKE_MAX, sizeof *r->reads);
+    r->frames = calloc(FAKE_MAX, sizeof *r->frames);
+}
+
+static inline void fake_frame_clear(struct fake_frame *f)
+{
+    wire_message_clear(&f->m);
+    block_unref(f->block);
+    block_unref(f->body);
+    memset(f, 0, sizeof *f);
+}
+
+static inline void fake_close(struct replica *r)
+{
+    for (unsigned i = 0; i < r->n_entries; i++) {
+        block_unref(r->entries[i].block);
+    }
+    for (unsigned i = 0; i < r->n_frames; i++) {
+        fake_frame_clear(&r->frames[i]);
+    }
+    free(r->entries);
+    free(r->reads);
+    free(r->frames);
+    store_free(r->store);
+}
+
+int replica_propose(struct replica *r, uint64_t term, void *payload,
+                    uint32_t size)
+{
+    struct fake_entry *e = &r->entries[r->n_entries];
+    if (!r->leading || term != r->term) {
+        return ERR_NOTLEADER;
+    }
+    if (r->n_entries >= r->n_accepted_max) {
+        return r->propose_rv;
+    }
+    assert_true(r->n_entries < FAKE_MAX);
+    assert_int_equal(block_size(payload), size);
+    e->term = term;
+    e->block = block_ref(payload);
+    e->size = size;
+    r->n_entries++;
+    return 0;
+}
+
+int replica_read(struct replica *r, replica_read_cb cb, void *ctx)
+{
+    if (r->read_rv != 0) {
+        return r->read_rv;
+    }
+    assert_true(r->n_reads < FAKE_MAX);
+    r->reads[r->n_reads].cb = cb;
+    r->reads[r->n_reads].ctx = ctx;
+    r->n_reads++;
+    return 0;
+}
+
+bool replica_send(struct replica *r, uint64_t to, const struct wire_frame *f)
+{
+    struct fake_frame *frame = &r->frames[r->n_frames];
+    if (to < 64 && (r->cut >> to & 1) != 0) {
+        return false;
+    }
+    assert_true(r->n_frames < FAKE_MAX);
+    assert_int_equal(f->lane, WIRE_LANE_MAIN);
+    frame->to = to;
+    frame->size = f->head_size + f->body_size;
+    frame->block = block_new(frame->size);
+    memcpy(frame->block, f->head, f->head_size);
+    if (f->body_size > 0) {
+        memcpy((uint8_t *)frame->block + f->head_size, f->body_at,
+               f->body_size);
+    }
+    frame->body = block_ref(f->body);
+    assert_int_equal(
+        wire_decode(r->id, frame->block, frame->size, &frame->m, NULL), 0);
+    r->n_frames++;
+    return true;
+}
+
+struct store *replica_store(struct replica *r)
+{
+    return r->store;
+}
+
+void replica_status(struct replica *r, struct replica_status *out)
+{
+    memset(out, 0, sizeof *out);
+    out->id = r->id;
+    out->role = r->leading ? REPLICA_LEADER : REPLICA_FOLLOWER;
+    out->leader_id = r->leader_id;
+    out->term = r->term;
+    out->clock_ms = r->clock_ms;
+    out->applied_index = r->index;
+}
+
+bool replica_is_leader(const struct replica *r)
+{
+    return r->leading;
+}
+
+uint64_t replica_leader(const struct replica *r)
+{
+    return r->leader_id;
+}
+
+uint64_t replica_term(const struct replica *r)
+{
+    return r->term;
+}
+
+void replica_log_stats(struct replica *r, struct raftlog_stats *out)
+{
+    (void)r;
+    memset(out, 0, sizeof *out);
+}
+
+const char *replica_role_name(enum replica_role role)
+{
+    static const char *const names[] = {"follower", "candidate", "leader",
+                                        "learner"};
+    return names[role];
+}
+
+/* Run an entry on the node's store and tell the service. */
+static inline void fake_apply(struct replica *r,
+                              const struct replica_events *events,
+                              uint64_t term, const void *payload, size_t size)
+{
+    struct proposal p;
+    struct buffer reply;
+    struct command_env env;
+    assert_int_equal(proposal_decode(payload, size, &p), 0);
+    memset(&env, 0, sizeof env);
+    env.store = r->store;
+    env.now_ms = p.clock_ms;
+    env.reply_max = 1 << 20;
+    buffer_init(&reply);
+    command_by_code(p.code)->run(&env, p.argc, p.argv, &reply);
+    events->applied(events->ctx, ++r->index, term, &p, &reply);
+    buffer_close(&reply);
+    proposal_clear(&p);
+}
+
+#endif
