@@ -12,8 +12,7 @@
 
 typedef long (*syscall_fn)(long, ...);
 
-long
-syscall(long number, ...)
+long syscall(long number, ...)
 {
     static syscall_fn next;
     long a[N_ARGUMENTS];
