@@ -2,7 +2,8 @@
  *
  * The code stands for the name in log entries: a number is never changed or
  * given to another command, also when a command is withdrawn, and a new
- * command takes the next one. Codes in use: 1..43.
+ * command takes the next one. Codes in use: 1..43. Commands of which no entry
+ * ever tells are counted from 200, in use: 200.
  *
  * X(code, name, arity, flags, first key, last key, key step, check, run,
  *   group, since, summary)
@@ -19,6 +20,8 @@
       "connection", "2.4.0", "A container for client connection commands")     \
     X(4, COMMAND, -1, COMMAND_LOCAL, 0, 0, 0, command_check_command,           \
       command_command, "server", "2.8.13", "Get array of command details")     \
+    X(200, CONCORDKV, -2, COMMAND_LOCAL | COMMAND_DANGEROUS, 0, 0, 0, NULL,    \
+      NULL, "server", "1.0.0", "A container for commands to operators")        \
     X(5, CONFIG, -2, COMMAND_LOCAL, 0, 0, 0, command_check_config, NULL,       \
       "server", "2.0.0", "Get the values of configuration parameters")         \
     X(40, COPY, -3, COMMAND_WRITE | COMMAND_DENYOOM | COMMAND_KEYSPACE, 1, 2,  \

@@ -32,6 +32,7 @@ enum { CAMPAIGN_STEP_MS = 2 };
 static void handover_end(struct replica *r, bool done)
 {
     bool draining = r->handover.draining;
+    bool asked = r->handover.asked;
     replica_trace(r, TRACE_INFO, "handover_%s leader=%llu",
                   done ? "done" : "given_up",
                   (unsigned long long)replica_leader(r));
@@ -43,6 +44,9 @@ static void handover_end(struct replica *r, bool done)
         r->handover.active = raft_state(&r->raft) == RAFT_LEADER;
         r->handover.deadline_ms = UINT64_MAX;
         r->events.drained(r->events.ctx);
+    }
+    if (asked) {
+        r->events.transferred(r->events.ctx, done);
     }
 }
 
@@ -66,21 +70,112 @@ static uint64_t best_target(struct replica *r)
     return 0;
 }
 
-void handover_start(struct replica *r, uint64_t target, bool draining)
+static void handover_begin(struct replica *r, uint64_t target)
 {
-    if (r->handover.active) {
-        r->handover.draining = r->handover.draining || draining;
-        return;
-    }
+    memset(&r->handover, 0, sizeof r->handover);
     r->handover.active = true;
-    r->handover.draining = draining;
-    r->handover.transferring = false;
     r->handover.target = target;
     r->handover.deadline_ms =
         replica_now(r) + 4 * (uint64_t)r->options.election_timeout_ms;
-    if (raft_state(&r->raft) == RAFT_LEADER) {
-        driver_submit(r, true);
+}
+
+void handover_start(struct replica *r, uint64_t target, bool draining)
+{
+    if (!r->handover.active) {
+        handover_begin(r, target);
     }
+    r->handover.draining = r->handover.draining || draining;
+}
+
+/* How far a voter is behind; it has to have everything before it may lead, and
+ * proposals wait for it. */
+static uint64_t lag_of(struct replica *r, uint64_t id)
+{
+    uint64_t last = raft_last_index(&r->raft) + r->n_gathered;
+    raft_index match = 0;
+    raft_match_index(&r->raft, id, &match);
+    return last > match ? last - match : 0;
+}
+
+static int check_target(struct replica *r, uint64_t id, struct err_info *info)
+{
+    const struct replica_peer *peer = replica_find_peer(r, id);
+    uint64_t lag = lag_of(r, id);
+    if (peer == NULL || !peer->connected) {
+        return err_set(info, ERR_AGAIN, "node %llu is not connected",
+                       (unsigned long long)id);
+    }
+    if (lag > r->options.inflight_entries) {
+        return err_set(info, ERR_AGAIN,
+                       "node %llu is %llu entries behind; wait until it has "
+                       "caught up",
+                       (unsigned long long)id, (unsigned long long)lag);
+    }
+    return 0;
+}
+
+static int check_any_target(struct replica *r, struct err_info *info)
+{
+    for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
+        uint64_t id = r->peers[i].id;
+        if (id != 0 && replica_is_voter(r, id) &&
+            check_target(r, id, NULL) == 0) {
+            return 0;
+        }
+    }
+    return err_set(info, ERR_AGAIN,
+                   "no other voter is connected and has caught up; see "
+                   "INFO replication");
+}
+
+static int check_member(struct replica *r, uint64_t id, struct err_info *info)
+{
+    const struct raft_configuration *conf = &r->raft.configuration;
+    unsigned i = 0;
+    while (i < conf->n && conf->servers[i].id != id) {
+        i++;
+    }
+    if (i == conf->n) {
+        return err_set(info, ERR_NOTFOUND,
+                       "node %llu is not a member of this cluster",
+                       (unsigned long long)id);
+    }
+    if (conf->servers[i].role != RAFT_VOTER) {
+        return err_set(info, ERR_INVALID,
+                       "node %llu is not a voter and can not lead",
+                       (unsigned long long)id);
+    }
+    return check_target(r, id, info);
+}
+
+int replica_transfer(struct replica *r, uint64_t target, struct err_info *info)
+{
+    int rv;
+    if (r->failed || raft_state(&r->raft) != RAFT_LEADER) {
+        return err_set(info, ERR_NOTLEADER, "node %llu does not lead",
+                       (unsigned long long)r->options.id);
+    }
+    if (target == r->options.id) {
+        return err_set(info, ERR_EXISTS, "node %llu leads already",
+                       (unsigned long long)target);
+    }
+    if (replica_n_voters(r) < 2) {
+        return err_set(info, ERR_INVALID,
+                       "node %llu is the only voter; nobody can follow it",
+                       (unsigned long long)r->options.id);
+    }
+    rv =
+        target == 0 ? check_any_target(r, info) : check_member(r, target, info);
+    if (rv != 0) {
+        return rv;
+    }
+    if (r->handover.active) {
+        return err_set(info, ERR_BUSY,
+                       "leadership is being handed over already");
+    }
+    handover_begin(r, target);
+    r->handover.asked = true;
+    return 0;
 }
 
 void handover_poll(struct replica *r)
@@ -105,6 +200,7 @@ void handover_poll(struct replica *r)
         }
         r->handover.transferring = false; /* expired in the core: once more */
     }
+    driver_submit(r, true); /* what gathered before goes with it */
     target = best_target(r);
     if (target == 0) {
         return;

@@ -174,6 +174,8 @@ void replica_receive(struct replica *r, uint64_t from, void *block, size_t size)
         break;
     case WIRE_FORWARD:
     case WIRE_FORWARD_RESULT:
+    case WIRE_TRANSFER:
+    case WIRE_TRANSFER_RESULT:
         r->events.message(r->events.ctx, &m, block);
         break;
     case WIRE_SNAPSHOT_FETCH:

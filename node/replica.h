@@ -13,7 +13,7 @@
  *
  * Thread: the loop. replica_events are called from inside the functions above
  * or a job's done, never from inside a function that the service calls
- * (replica_propose, replica_read, replica_send). */
+ * (replica_propose, replica_read, replica_send, replica_transfer). */
 #ifndef NODE_REPLICA_H
 #define NODE_REPLICA_H
 
@@ -84,14 +84,16 @@ struct replica_events {
     void (*changed)(void *ctx);
     /* Proposals refused with ERR_BUSY or ERR_NOSPACE may be taken now. */
     void (*room)(void *ctx);
-    /* WIRE_FORWARD and WIRE_FORWARD_RESULT. m is borrowed; payload_block is
-     * the block that m's pointers lie in. */
+    /* WIRE_FORWARD, WIRE_TRANSFER and their results. m is borrowed;
+     * payload_block is the block that m's pointers lie in. */
     void (*message)(void *ctx, const struct wire_message *m,
                     void *payload_block);
     /* The connection to a peer opened or closed. */
     void (*peer)(void *ctx, uint64_t id, bool connected);
     /* A drain has ended: leadership is elsewhere or could not be given. */
     void (*drained)(void *ctx);
+    /* What replica_transfer began has ended; done: another may lead now. */
+    void (*transferred)(void *ctx, bool done);
 };
 
 /* Open. io and events are copied. On success *out is given and events may
@@ -143,6 +145,12 @@ int replica_read(struct replica *r, replica_read_cb cb, void *ctx);
 /* Send one of the service's messages in the main lane. */
 bool replica_send(struct replica *r, uint64_t to, const struct wire_frame *f);
 
+/* Begin to hand leadership over to a voter (target 0: the best); the end is
+ * told by events.transferred. New proposals are refused meanwhile.
+ * Errors: ERR_NOTLEADER; ERR_NOTFOUND the target is no member; ERR_INVALID it
+ * is no voter, or this node is the only one; ERR_EXISTS it leads; ERR_AGAIN it
+ * is not connected or far behind; ERR_BUSY a handover is under way. */
+int replica_transfer(struct replica *r, uint64_t target, struct err_info *info);
 /* Hand leadership over (target 0: the best follower) or, when not leader, do
  * nothing; events.drained follows. New proposals are refused meanwhile. */
 void replica_drain(struct replica *r, uint64_t target);

@@ -152,6 +152,7 @@ struct replica {
         bool active;
         bool draining;     /* the process is about to end */
         bool transferring; /* RAFT_TRANSFER was stepped */
+        bool asked;        /* by replica_transfer */
         uint64_t target;   /* 0: any */
         uint64_t deadline_ms;
         uint64_t stalled_until_ms; /* no further handover for a stall before */

@@ -52,6 +52,8 @@ int service_new(const struct service_options *options,
     s->active_last = &s->active;
     s->dirty_last = &s->dirty;
     s->retry_ms = UINT64_MAX;
+    s->operations_due_ms = UINT64_MAX;
+    s->operation_id = io->random(io->ctx);
     buffer_init(&s->scratch);
     forward_init(s);
     *out = s;
@@ -196,6 +198,7 @@ static void on_changed(void *ctx)
     struct service *s = ctx;
     s->write_hold_ms = 0;
     request_retry_all(s);
+    operations_poll(s);
     service_settle(s);
 }
 
@@ -211,7 +214,11 @@ static void on_message(void *ctx, const struct wire_message *m,
 {
     struct service *s = ctx;
     (void)payload_block; /* a proposal has to start its block: copied */
-    forward_message(s, m);
+    if (m->type == WIRE_TRANSFER || m->type == WIRE_TRANSFER_RESULT) {
+        transfer_message(s, m);
+    } else {
+        forward_message(s, m);
+    }
     service_settle(s);
 }
 
@@ -227,6 +234,15 @@ static void on_drained(void *ctx)
 {
     struct service *s = ctx;
     s->drained = true;
+    operations_poll(s);
+    service_settle(s);
+}
+
+static void on_transferred(void *ctx, bool done)
+{
+    struct service *s = ctx;
+    transfer_ended(s, done);
+    service_settle(s);
 }
 
 void service_events(struct service *s, struct replica_events *out)
@@ -240,6 +256,7 @@ void service_events(struct service *s, struct replica_events *out)
     out->message = on_message;
     out->peer = on_peer;
     out->drained = on_drained;
+    out->transferred = on_transferred;
 }
 
 /* ---- time ---- */
@@ -250,6 +267,9 @@ uint64_t service_deadline_ms(const struct service *s)
     if (s->oldest != NULL && s->oldest->deadline_ms < deadline) {
         deadline = s->oldest->deadline_ms;
     }
+    if (s->operations_due_ms < deadline) {
+        deadline = s->operations_due_ms;
+    }
     return deadline;
 }
 
@@ -258,6 +278,9 @@ void service_timer(struct service *s)
     uint64_t now = service_now_ms(s);
     while (s->oldest != NULL && s->oldest->deadline_ms <= now) {
         request_expire(s->oldest);
+    }
+    if (now >= s->operations_due_ms) {
+        operations_poll(s);
     }
     if (now >= s->retry_ms) {
         /* What still has to wait arms it again. */

@@ -4,7 +4,10 @@
  *   session.c  requests in program order, replies in order
  *   session_client.c  HELLO, RESET and CLIENT: the session's own state
  *   request.c  one request: its life, its time limit, its read ticket
- *   forward.c  writes on their way to the leader, and forwarded ones here */
+ *   forward.c  writes on their way to the leader, and forwarded ones here
+ *   service_operation.c  requests that wait for something else
+ *   service_operator.c   CONCORDKV, by subcommand
+ *   service_transfer.c   CONCORDKV LEADER TRANSFER */
 #ifndef NODE_SERVICE_PRIVATE_H
 #define NODE_SERVICE_PRIVATE_H
 
@@ -25,15 +28,21 @@ enum {
     FORWARD_PAYLOAD_MAX = WIRE_FRAME_MAX - 1024 * 1024
 };
 
-enum request_kind { REQUEST_LOCAL, REQUEST_READ, REQUEST_WRITE };
+enum request_kind {
+    REQUEST_LOCAL,
+    REQUEST_READ,
+    REQUEST_WRITE,
+    REQUEST_LATER /* waits for something else, and all behind it for it */
+};
 
 enum request_state {
-    REQUEST_WAITING, /* behind others of its session */
-    REQUEST_ASKED,   /* read: the barrier will call */
-    REQUEST_RETRY,   /* read: to be asked again */
-    REQUEST_READY,   /* read: confirmed, runs when it is the first */
-    REQUEST_WRITING, /* write: in the ring of writes */
-    REQUEST_DONE     /* `reply` is complete */
+    REQUEST_WAITING,   /* behind others of its session */
+    REQUEST_ASKED,     /* read: the barrier will call */
+    REQUEST_RETRY,     /* read: to be asked again */
+    REQUEST_READY,     /* read: confirmed, runs when it is the first */
+    REQUEST_WRITING,   /* write: in the ring of writes */
+    REQUEST_OPERATING, /* later: its operation will answer it */
+    REQUEST_DONE       /* `reply` is complete */
 };
 
 struct request {
@@ -49,12 +58,34 @@ struct request {
     struct service *service;
     struct session *session; /* NULL: the client is gone */
     const struct command *command;
+    struct operation *operation; /* NULL unless OPERATING */
     uint64_t deadline_ms;
     uint64_t write_id;
     uint64_t bytes; /* counted in pending_bytes */
     struct buffer reply;
     uint32_t argc;
     struct bytes *argv; /* own copy behind the struct; NULL: encoded */
+};
+
+/* What a request of kind LATER waits for. */
+struct operation;
+typedef void (*operation_poll_cb)(struct operation *o);
+
+struct transfer {
+    uint64_t id;          /* of its messages */
+    uint64_t target;      /* 0: any */
+    uint64_t asked, term; /* the leader that has it; 0: none yet */
+    uint64_t deadline_ms;
+};
+
+struct operation {
+    struct operation *previous, *next; /* of the service */
+    struct request *request;
+    operation_poll_cb poll;
+    uint64_t due_ms; /* UINT64_MAX: not by time */
+    union {
+        struct transfer transfer;
+    } as;
 };
 
 struct session {
@@ -143,6 +174,13 @@ struct service {
     bool id_wait;           /* low half of the ids used up: drain first */
 
     struct origin origins[FORWARD_ORIGINS_MAX];
+
+    struct operation *operations;
+    uint64_t operations_due_ms; /* the earliest */
+    uint64_t operation_id;      /* the last one used */
+    /* Who asked for the transfer that this leader carries out; 0: nobody. */
+    uint64_t transfer_from, transfer_id;
+
     struct service_stats stats;
 };
 
@@ -213,5 +251,27 @@ void forward_applied(struct service *s, uint64_t term, const struct proposal *p,
 void forward_jumped(struct service *s, uint64_t term);
 void forward_message(struct service *s, const struct wire_message *m);
 void forward_peer(struct service *s, uint64_t id);
+
+/* ---- service_operation.c ---- */
+/* The request becomes OPERATING. Errors: ERR_NOMEM. */
+int operation_new(struct request *r, operation_poll_cb poll,
+                  struct operation **out);
+/* Its request is answered by someone else, or not at all. */
+void operation_free(struct operation *o);
+/* The reply is in its request. */
+void operation_done(struct operation *o);
+/* Poll at this time, in service_now_ms. */
+void operation_due(struct operation *o, uint64_t ms);
+void operations_poll(struct service *s);
+
+/* ---- service_operator.c ---- */
+/* Begin a CONCORDKV command; r has its arguments. */
+void operator_begin(struct request *r);
+
+/* ---- service_transfer.c ---- */
+void transfer_begin(struct request *r, uint32_t argc, const struct bytes *argv);
+void transfer_message(struct service *s, const struct wire_message *m);
+/* As events.transferred. */
+void transfer_ended(struct service *s, bool done);
 
 #endif

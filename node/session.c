@@ -147,6 +147,9 @@ static bool start_more(struct session *session)
     bool progress = false;
     struct request *r;
     while ((r = session->unstarted) != NULL) {
+        if (r->kind == REQUEST_LATER && r->state != REQUEST_DONE) {
+            break; /* begins when it is the first */
+        }
         if (r->state == REQUEST_WAITING && r->kind != REQUEST_LOCAL) {
             if (!start(session, r, r->argc, r->argv)) {
                 break;
@@ -173,6 +176,12 @@ static bool emit_first(struct session *session)
     struct service *s = session->service;
     struct request *r = session->first;
     size_t from = buffer_size(&session->output);
+    if (r->kind == REQUEST_LATER && r->state == REQUEST_WAITING) {
+        if (s->replica == NULL || s->stopping) {
+            return false;
+        }
+        operator_begin(r);
+    }
     if (r->state == REQUEST_DONE) {
         if (r->reply.failed) {
             session->failed = true;
@@ -313,6 +322,21 @@ static void submit_local(struct session *session, const struct command *command,
     reply_scratch(session);
 }
 
+static void submit_later(struct session *session, const struct command *command,
+                         uint32_t argc, const struct bytes *argv)
+{
+    struct request *r = request_new(session, command, true, argc, argv);
+    if (r == NULL) {
+        return;
+    }
+    r->kind = REQUEST_LATER;
+    r->resp3 = session->resp3;
+    if (session->unstarted == NULL) {
+        session->unstarted = r;
+    }
+    session_activate(session);
+}
+
 static void submit_queued(struct session *session,
                           const struct command *command, uint32_t argc,
                           const struct bytes *argv)
@@ -377,6 +401,8 @@ bool session_submit(struct session *session, uint32_t argc,
         resp_error(&s->scratch, "BUSY too many requests are waiting in this "
                                 "node; try again");
         reply_scratch(session);
+    } else if (command->code == COMMAND_CODE_CONCORDKV) {
+        submit_later(session, command, argc, argv);
     } else if ((command->flags & COMMAND_LOCAL) != 0) {
         submit_local(session, command, argc, argv);
     } else {
@@ -441,6 +467,9 @@ static void request_drop(struct request *r)
     }
     if (r->state == REQUEST_WRITING) {
         (void)forward_remove(s, r->write_id);
+    }
+    if (r->operation != NULL) {
+        operation_free(r->operation);
     }
     if (r->state != REQUEST_DONE) {
         request_end(r);

@@ -17,6 +17,8 @@
  *   SnapshotFetch        id[16], offset, u32 size
  *   SnapshotChunk        id[16], offset, u32 size, u8 -status; (body) bytes
  *   LeaderLost           term, leader id, last index, last term
+ *   Transfer             request id, term, target id
+ *   TransferResult       request id, term, u8 -status; (body) text
  * The candidate of a RequestVote is the sender: a node can not ask for
  * another's votes. */
 #include "node/wire.h"
@@ -347,6 +349,17 @@ static void decode_own(struct byte_reader *r, struct wire_message *m)
             r->failed = true;
         }
         break;
+    case WIRE_TRANSFER:
+    case WIRE_TRANSFER_RESULT:
+        m->as.transfer.request_id = byte_get_u64(r);
+        m->as.transfer.term = get_number(r);
+        if (m->type == WIRE_TRANSFER) {
+            m->as.transfer.target = get_number(r);
+        } else {
+            m->as.transfer.status = get_status(r);
+            get_body(r, &m->as.transfer.text);
+        }
+        break;
     default:
         m->as.leader_lost.term = get_number(r);
         m->as.leader_lost.leader_id = get_number(r);
@@ -483,6 +496,16 @@ static void encode_own(struct byte_writer *w, const struct wire_message *m)
     case WIRE_SNAPSHOT_CHUNK:
         put_range(w, &m->as.snapshot.range);
         byte_put_u8(w, (uint8_t)-m->as.snapshot.status);
+        break;
+    case WIRE_TRANSFER:
+    case WIRE_TRANSFER_RESULT:
+        byte_put_u64(w, m->as.transfer.request_id);
+        byte_put_u64(w, m->as.transfer.term);
+        if (m->type == WIRE_TRANSFER) {
+            byte_put_u64(w, m->as.transfer.target);
+        } else {
+            byte_put_u8(w, (uint8_t)-m->as.transfer.status);
+        }
         break;
     default:
         byte_put_u64(w, m->as.leader_lost.term);

@@ -43,9 +43,11 @@ enum wire_type {
     WIRE_FORWARD = 11,        /* follower: propose this; body: the payload */
     WIRE_FORWARD_RESULT = 12, /* body: the reply */
     WIRE_SNAPSHOT_FETCH = 13,
-    WIRE_SNAPSHOT_CHUNK = 14, /* body: the bytes */
-    WIRE_LEADER_LOST = 15,    /* my connection to the leader closed */
-    WIRE_TYPE_MAX = 15
+    WIRE_SNAPSHOT_CHUNK = 14,  /* body: the bytes */
+    WIRE_LEADER_LOST = 15,     /* my connection to the leader closed */
+    WIRE_TRANSFER = 16,        /* to the leader: hand leadership over */
+    WIRE_TRANSFER_RESULT = 17, /* only when it was not; body: why */
+    WIRE_TYPE_MAX = 17
 };
 
 /* Order is kept within a lane. The bulk lane has a connection of its own, so
@@ -98,6 +100,13 @@ struct wire_message {
             uint64_t last_index;
             uint64_t last_term;
         } leader_lost;
+        struct {
+            uint64_t request_id;
+            uint64_t term;   /* the leader's term it is meant for */
+            uint64_t target; /* TRANSFER: node id; 0: any */
+            int status;      /* RESULT: ERR_ code */
+            struct bytes text;
+        } transfer; /* TRANSFER, TRANSFER_RESULT */
     } as;
     struct bytes manifest;
 };

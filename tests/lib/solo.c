@@ -126,6 +126,13 @@ static void on_drained(void *ctx)
     s->n_drained++;
 }
 
+static void on_transferred(void *ctx, bool done)
+{
+    struct solo *s = ctx;
+    s->n_transferred++;
+    s->transferred = done;
+}
+
 static void open_replica(struct solo *s)
 {
     struct replica_io io = {s,        io_now,      io_clock, io_random,
@@ -133,7 +140,7 @@ static void open_replica(struct solo *s)
                             io_trace, TRACE_DEBUG, NULL};
     struct replica_events events = {s,          on_applied, on_jumped,
                                     on_nothing, on_nothing, on_message,
-                                    on_peer,    on_drained};
+                                    on_peer,    on_drained, on_transferred};
     struct err_info info;
     s->options.data_dir = s->dir.path;
     s->options.initial = s->servers;

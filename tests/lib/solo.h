@@ -38,7 +38,8 @@ struct solo {
     bool fatal;
     char fatal_message[ERR_MESSAGE_MAX];
     uint64_t n_applied; /* commands */
-    uint64_t n_drained;
+    uint64_t n_drained, n_transferred;
+    bool transferred; /* what the last of them said */
     uint64_t jumped_to;
 };
 

@@ -222,11 +222,17 @@ static void on_drained(void *ctx)
     sim_node_drained(n);
 }
 
+static void on_transferred(void *ctx, bool done)
+{
+    struct sim_node *n = ctx;
+    n->service_events.transferred(n->service_events.ctx, done);
+}
+
 void sim_node_make_events(struct sim_node *n, struct replica_events *events)
 {
-    *events =
-        (struct replica_events){n,       on_applied, on_jumped,     on_changed,
-                                on_room, on_message, on_event_peer, on_drained};
+    *events = (struct replica_events){
+        n,          on_applied,    on_jumped,  on_changed,    on_room,
+        on_message, on_event_peer, on_drained, on_transferred};
 }
 
 /* ---- hooks of the disk ---- */

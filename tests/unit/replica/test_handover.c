@@ -216,6 +216,106 @@ static void test_handover_transfer_that_expires_is_tried_again(void **state)
     solo_close(&s);
 }
 
+/* ---- transfer on request ---- */
+
+static void assert_refused(uint64_t target, int code, const char *words)
+{
+    struct err_info info;
+    assert_int_equal(replica_transfer(s.r, target, &info), code);
+    assert_string_equal(info.message, words);
+}
+
+static void test_handover_transfer_is_refused_with_words(void **state)
+{
+    (void)state;
+    follow();
+    assert_refused(3, ERR_NOTLEADER, "node 1 does not lead");
+    solo_close(&s);
+    solo_open(&s, 1, 3);
+    solo_lead(&s);
+    solo_ack(&s, 2, replica_term(s.r), raftlog_last_index(s.r->log));
+    assert_refused(1, ERR_EXISTS, "node 1 leads already");
+    assert_refused(9, ERR_NOTFOUND, "node 9 is not a member of this cluster");
+    replica_peer(s.r, 2, false);
+    assert_refused(2, ERR_AGAIN, "node 2 is not connected");
+    replica_peer(s.r, 3, false);
+    assert_refused(0, ERR_AGAIN,
+                   "no other voter is connected and has caught "
+                   "up; see INFO replication");
+    assert_true(replica_accepts(s.r));
+    solo_close(&s);
+    solo_open(&s, 1, 1);
+    solo_settle(&s);
+    assert_refused(0, ERR_INVALID,
+                   "node 1 is the only voter; nobody can follow it");
+    solo_close(&s);
+}
+
+static void test_handover_transfer_to_laggard_is_refused(void **state)
+{
+    (void)state;
+    memset(&s, 0, sizeof s);
+    solo_open(&s, 1, 3);
+    solo_lead(&s);
+    s.r->options.inflight_entries = 2;
+    for (int i = 0; i < 4; i++) {
+        solo_propose(&s, "k", "v");
+    }
+    solo_settle(&s);
+    solo_ack(&s, 3, replica_term(s.r), raftlog_last_index(s.r->log));
+    solo_settle(&s);
+    assert_int_equal(replica_transfer(s.r, 2, NULL), ERR_AGAIN);
+    assert_int_equal(replica_transfer(s.r, 3, NULL), 0);
+    assert_refused(3, ERR_BUSY, "leadership is being handed over already");
+    solo_close(&s);
+}
+
+static void test_handover_transfer_tells_its_end(void **state)
+{
+    uint64_t term;
+    (void)state;
+    solo_open(&s, 1, 3);
+    solo_lead(&s);
+    term = replica_term(s.r);
+    solo_propose(&s, "k", "v");
+    assert_int_equal(replica_transfer(s.r, 3, NULL), 0);
+    assert_false(replica_accepts(s.r));
+    solo_settle(&s);
+    /* What was proposed before went out; the target gets it first. */
+    assert_int_equal(solo_count(&s, 3, WIRE_TIMEOUT_NOW), 0);
+    solo_ack(&s, 3, term, raftlog_last_index(s.r->log));
+    solo_settle(&s);
+    assert_int_equal(solo_count(&s, 3, WIRE_TIMEOUT_NOW), 1);
+    assert_int_equal(solo_count(&s, 2, WIRE_TIMEOUT_NOW), 0);
+    assert_int_equal(s.n_transferred, 0);
+    solo_append(&s, 3, term + 1, raftlog_last_index(s.r->log), term, 1, "b",
+                term + 1, 3);
+    solo_settle(&s);
+    assert_int_equal(s.n_transferred, 1);
+    assert_true(s.transferred);
+    solo_close(&s);
+}
+
+static void test_handover_transfer_given_up_takes_proposals_again(void **state)
+{
+    (void)state;
+    solo_open(&s, 1, 3);
+    solo_lead(&s);
+    solo_propose(&s, "k", "v"); /* which nobody acknowledges */
+    solo_settle(&s);
+    assert_int_equal(replica_transfer(s.r, 2, NULL), 0);
+    for (int i = 0; i < 60 && s.n_transferred == 0; i++) {
+        /* Both are alive, but too slow. */
+        solo_ack(&s, 2, replica_term(s.r), 1);
+        solo_ack(&s, 3, replica_term(s.r), 1);
+        solo_advance(&s, 50);
+    }
+    assert_int_equal(s.n_transferred, 1);
+    assert_false(s.transferred);
+    assert_true(replica_accepts(s.r));
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +330,10 @@ int main(void)
         cmocka_unit_test(test_handover_drain_of_single_voter_ends),
         cmocka_unit_test(test_handover_drain_of_follower_ends),
         cmocka_unit_test(test_handover_transfer_that_expires_is_tried_again),
+        cmocka_unit_test(test_handover_transfer_is_refused_with_words),
+        cmocka_unit_test(test_handover_transfer_to_laggard_is_refused),
+        cmocka_unit_test(test_handover_transfer_tells_its_end),
+        cmocka_unit_test(test_handover_transfer_given_up_takes_proposals_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

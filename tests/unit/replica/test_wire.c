@@ -152,6 +152,30 @@ static void test_wire_own_messages_round_trip(void **state)
     assert_int_equal(out.as.leader_lost.last_index, 10);
 }
 
+static void test_wire_transfer_round_trips(void **state)
+{
+    struct wire_message m;
+    struct wire_message out;
+    (void)state;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_TRANSFER;
+    m.as.transfer.request_id = UINT64_MAX;
+    m.as.transfer.term = 7;
+    m.as.transfer.target = 3;
+    out = round_trip(&m);
+    assert_true(out.as.transfer.request_id == UINT64_MAX);
+    assert_int_equal(out.as.transfer.term, 7);
+    assert_int_equal(out.as.transfer.target, 3);
+
+    m.type = WIRE_TRANSFER_RESULT;
+    m.as.transfer.status = ERR_NOTFOUND;
+    encode(&m, "words", 5);
+    assert_int_equal(decode(n_bytes, &out), 0);
+    assert_int_equal(out.as.transfer.status, ERR_NOTFOUND);
+    assert_int_equal(out.as.transfer.text.size, 5);
+    assert_memory_equal(out.as.transfer.text.data, "words", 5);
+}
+
 static void test_wire_chunk_of_another_size_is_refused(void **state)
 {
     struct wire_message m;
@@ -362,6 +386,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wire_small_raft_messages_round_trip),
         cmocka_unit_test(test_wire_own_messages_round_trip),
+        cmocka_unit_test(test_wire_transfer_round_trips),
         cmocka_unit_test(test_wire_chunk_of_another_size_is_refused),
         cmocka_unit_test(test_wire_entries_round_trip),
         cmocka_unit_test(test_wire_bad_entries_are_refused),

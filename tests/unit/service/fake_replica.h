@@ -54,6 +54,9 @@ struct replica {
     struct fake_frame *frames;
     unsigned n_frames;
     uint64_t index;
+    uint64_t transfer_to; /* of the last replica_transfer taken */
+    unsigned n_transfers;
+    int transfer_rv;
 };
 
 enum { FAKE_MAX = 4096 };
@@ -144,6 +147,16 @@ bool replica_send(struct replica *r, uint64_t to, const struct wire_frame *f)
         wire_decode(r->id, frame->block, frame->size, &frame->m, NULL), 0);
     r->n_frames++;
     return true;
+}
+
+int replica_transfer(struct replica *r, uint64_t target, struct err_info *info)
+{
+    if (r->transfer_rv != 0) {
+        return err_set(info, r->transfer_rv, "refused by the test");
+    }
+    r->transfer_to = target;
+    r->n_transfers++;
+    return 0;
 }
 
 struct store *replica_store(struct replica *r)

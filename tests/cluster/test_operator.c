@@ -1,0 +1,120 @@
+/* What operators ask of a real cluster: leadership moved through any node, to a
+ * named node or to whoever fits, and what stands in its way. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/cluster.h"
+
+static struct cluster cluster;
+
+static int setup(void **state)
+{
+    (void)state;
+    cluster_open(&cluster, NULL);
+    cluster_start(&cluster);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cluster_close(&cluster);
+    return 0;
+}
+
+static void assert_error(redisReply *reply, const char *words)
+{
+    if (reply->type != REDIS_REPLY_ERROR || strstr(reply->str, words) == NULL) {
+        cluster_fail(&cluster, "\"%s\" expected, type %d: %s", words,
+                     reply->type, reply->str != NULL ? reply->str : "");
+    }
+    freeReplyObject(reply);
+}
+
+/* Through node `via`, to node `to`. A leader that is not yet known everywhere,
+ * or that has just changed, may refuse: the tries are bounded. */
+static void transfer(unsigned via, unsigned to)
+{
+    for (unsigned i = 0; i < 50; i++) {
+        redisReply *reply = cluster_command(
+            &cluster, via, "CONCORDKV LEADER TRANSFER %u", to + 1);
+        bool done = reply->type == REDIS_REPLY_INTEGER;
+        if (done) {
+            assert_int_equal(reply->integer, to + 1);
+        }
+        freeReplyObject(reply);
+        if (done) {
+            return;
+        }
+        cluster_sleep_ms(100);
+    }
+    cluster_fail(&cluster, "leadership did not move to node %u", to);
+}
+
+static void test_operator_leadership_moves_through_every_node(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned leader = cluster_wait_leader(&cluster);
+        unsigned to = (leader + 1 + i % 2) % 3;
+        transfer(i % 3, to);
+        assert_int_equal(cluster_wait_leader(&cluster), to);
+        freeReplyObject(cluster_command(&cluster, i % 3, "INCR moved"));
+    }
+    {
+        redisReply *reply = cluster_command(&cluster, 0, "GET moved");
+        assert_string_equal(reply->str, "6");
+        freeReplyObject(reply);
+    }
+}
+
+static void test_operator_refusals_name_the_reason(void **state)
+{
+    unsigned leader = cluster_wait_leader(&cluster);
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_error(
+            cluster_command(&cluster, i, "CONCORDKV LEADER TRANSFER 9"),
+            "node 9 is not a member of this cluster");
+        assert_error(cluster_command(&cluster, i,
+                                     "CONCORDKV LEADER TRANSFER %u",
+                                     leader + 1),
+                     "leads already");
+    }
+}
+
+static void test_operator_dead_target_is_refused(void **state)
+{
+    unsigned leader = cluster_wait_leader(&cluster);
+    unsigned victim = (leader + 1) % 3, other = (leader + 2) % 3;
+    bool refused = false;
+    (void)state;
+    cluster_node_kill(&cluster, victim);
+    for (unsigned i = 0; i < 50 && !refused; i++) {
+        redisReply *reply = cluster_command(
+            &cluster, other, "CONCORDKV LEADER TRANSFER %u", victim + 1);
+        assert_int_equal(reply->type, REDIS_REPLY_ERROR);
+        refused = strstr(reply->str, "is not connected") != NULL;
+        freeReplyObject(reply);
+    }
+    assert_true(refused);
+    transfer(leader, other);
+    cluster_node_start(&cluster, victim);
+    cluster_wait_equal(&cluster, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_operator_leadership_moves_through_every_node),
+        cmocka_unit_test(test_operator_refusals_name_the_reason),
+        cmocka_unit_test(test_operator_dead_target_is_refused),
+    };
+    return cmocka_run_group_tests_name("operator", tests, setup, teardown);
+}
