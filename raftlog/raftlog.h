@@ -183,6 +183,30 @@ int raftlog_read(struct raftlog *log, uint64_t first, uint64_t last,
  * The log's own acts and a reserve for Raft's entries are kept back. */
 bool raftlog_has_room(const struct raftlog *log, size_t bytes);
 
+/* Payload bytes of entries, each of at most entry_bytes_max, that files which
+ * exist already can take beyond what was handed over: a full disk can not keep
+ * them from becoming durable. 0 after fatal. */
+uint64_t raftlog_room(const struct raftlog *log, size_t entry_bytes_max);
+
+/* For an owner without a loop: wait until raftlog_poll has something to do, at
+ * most timeout_ms. Touches nothing of the log, so it may run beside other
+ * calls. 0 or ERR_AGAIN. */
+int raftlog_wait(const struct raftlog *log, int timeout_ms);
+
+/* One segment file. first_index..last_index: the entries of the present log
+ * that stand in it, empty when it holds none. */
+struct raftlog_file {
+    char name[64];
+    uint64_t first_index;
+    uint64_t last_index;
+    uint64_t file_bytes;
+    uint64_t used_bytes;
+    bool active; /* frames go here */
+};
+/* Fill at most max of files, oldest first; returns how many there are. */
+size_t raftlog_files(const struct raftlog *log, struct raftlog_file *files,
+                     size_t max);
+
 struct raftlog_stats {
     uint64_t bytes_on_disk; /* live segments, prepared and pool */
     uint64_t n_segments;    /* live */

@@ -1,0 +1,78 @@
+/* What an owner may look at from outside: files, room, and whether something
+ * has happened. Changes nothing. */
+#include "raftlog/internal.h"
+
+#include <string.h>
+
+/* kind, term and size of a record at their longest */
+enum { RECORD_OVERHEAD_MAX = 1 + BYTE_VARINT_MAX + 5 };
+
+/* A file may end with a gap as large as the largest entry; a frame costs its
+ * header and the padding of its last block. */
+static uint64_t usable(const struct raftlog *log, uint64_t bytes, uint64_t gap)
+{
+    uint64_t n_frames = bytes / log->options.batch_bytes_max + 2;
+    uint64_t lost = n_frames * (FRAME_HEADER_SIZE + log->align) + gap;
+    return bytes > lost ? bytes - lost : 0;
+}
+
+uint64_t raftlog_room(const struct raftlog *log, size_t entry_bytes_max)
+{
+    uint64_t gap = (uint64_t)entry_bytes_max + RECORD_OVERHEAD_MAX;
+    uint64_t own = (1 + SPACE_RESERVED_BLOCKS) * log->align;
+    uint64_t room;
+    if (log->stopped || log->closing) {
+        return 0;
+    }
+    room = log->rotating ? 0 : usable(log, space_left(log), gap);
+    for (size_t i = 0; i < log->n_pool; i++) {
+        uint64_t bytes = log->pool[i].bytes;
+        room += usable(log, bytes > own ? bytes - own : 0, gap);
+    }
+    return room > log->unframed_bytes ? room - log->unframed_bytes : 0;
+}
+
+int raftlog_wait(const struct raftlog *log, int timeout_ms)
+{
+    return file_queue_wait(log->queue, timeout_ms);
+}
+
+/* What the frames from *f on say of segment s; they follow each other as the
+ * segments do. */
+static void describe(const struct raftlog *log, const struct segment *s,
+                     const struct frame_ref **f, struct raftlog_file *out)
+{
+    const struct frame_ref *end = log_index_frames_end(&log->index);
+    memset(out, 0, sizeof *out);
+    memcpy(out->name, s->name, sizeof out->name);
+    out->file_bytes = s->bytes;
+    out->used_bytes = s->end;
+    out->active = s == log->active;
+    out->first_index = s->first_index;
+    out->last_index = s->first_index - 1;
+    for (bool first = true; *f != NULL && *f < end && (*f)->segment == s;
+         (*f)++) {
+        out->first_index = first ? (*f)->first : out->first_index;
+        out->last_index = (*f)->last;
+        first = false;
+    }
+}
+
+size_t raftlog_files(const struct raftlog *log, struct raftlog_file *files,
+                     size_t max)
+{
+    const struct frame_ref *f = NULL;
+    size_t n = 0;
+    if (log->index.base < log->index.last) {
+        f = log_index_frame(&log->index, log->index.base + 1);
+    }
+    for (const struct segment *s = log->segments; s != NULL; s = s->next) {
+        struct raftlog_file file;
+        describe(log, s, &f, &file);
+        if (n < max) {
+            files[n] = file;
+        }
+        n++;
+    }
+    return n;
+}
