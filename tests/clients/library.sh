@@ -1,0 +1,109 @@
+#!/bin/sh
+# One client library against a real redis-server and against a cluster of three,
+# with one program that knows nothing of which it is: see README.md.
+#
+#   library.sh CONCORDCTL CONCORDKV FOLDER hiredis|python|go
+#
+# FOLDER has the hiredis program, and takes the Go one.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+CTL=$1 SERVER=$2 FOLDER=$3 LIBRARY=$4
+. "$here/lib.sh"
+
+client() { "$PROGRAM" "$@"; }
+case $LIBRARY in
+hiredis) PROGRAM=$FOLDER/client_hiredis ;;
+python)
+    # The first Python that has the library: Debian's own may not be the first
+    # on PATH.
+    PYTHON=''
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import redis' 2>/dev/null; then
+            PYTHON=$python
+            break
+        fi
+    done
+    [ -n "$PYTHON" ] || fail 'python3-redis is missing: scripts/install-deps check'
+    client() { "$PYTHON" "$here/client.py" "$@"; }
+    ;;
+go)
+    command -v go >/dev/null || fail 'go is missing: scripts/install-deps check'
+    PROGRAM=$FOLDER/client_go
+    # Both caches stay for the next build; a home may not be there.
+    [ -n "${HOME:-}" ] || export GOCACHE="$FOLDER/go-cache" GOPATH="$FOLDER/go"
+    (cd "$here/go" && GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 \
+        go build -o "$PROGRAM" .) || fail 'the Go client could not be built' \
+        '(its modules come from the module proxy)'
+    ;;
+*) fail "no library '$LIBRARY'" ;;
+esac
+
+# Run the load on addresses $@ in the background.
+load_begin() {
+    rm -f "$DIR/stop" "$DIR/load.log"
+    client load --resp "$RESP" --stop "$DIR/stop" "$@" >"$DIR/load.log" 2>&1 &
+    LOAD_PID=$!
+    load_wait 100
+}
+
+# Wait for $1 more rounds of the load.
+load_wait() {
+    goal=$(($(load_rounds) + $1))
+    tries=0
+    until [ "$(load_rounds)" -ge "$goal" ]; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 1200 ] || ! kill -0 "$LOAD_PID" 2>/dev/null; then
+            cat "$DIR/load.log"
+            fail 'the load does not go on'
+        fi
+        sleep 0.05
+    done
+}
+
+load_rounds() {
+    sed -n 's/^rounds //p' "$DIR/load.log" 2>/dev/null |
+        awk '{ n = $1 } END { print n + 0 }'
+}
+
+load_end() {
+    : >"$DIR/stop"
+    wait "$LOAD_PID" || { cat "$DIR/load.log" && fail 'the load failed'; }
+    LOAD_PID=''
+    printf '  %s\n' "$(tail -n 1 "$DIR/load.log")"
+}
+
+# What the cluster has no commands for yet is left out there.
+CLUSTER_PARTS=session,strings,pipeline,scan
+
+client version
+start_redis
+start_cluster cluster
+REDIS=127.0.0.1:$REDIS_PORT
+A=127.0.0.1:$PORT B=127.0.0.1:$((PORT + 1)) C=127.0.0.1:$((PORT + 2))
+for RESP in 2 3; do
+    code=0
+    client tour --resp "$RESP" "$REDIS" "$REDIS" >"$DIR/out" 2>&1 || code=$?
+    cat "$DIR/out"
+    # The library says itself that it cannot: only RESP3, never RESP2.
+    [ "$code" != 3 ] || [ "$RESP" != 3 ] || continue
+    [ "$code" = 0 ] || fail "the tour of a redis-server failed (RESP$RESP)"
+    echo "RESP$RESP, nodes 1 and 3:"
+    client tour --resp "$RESP" --parts "$CLUSTER_PARTS" "$A" "$C"
+    echo "RESP$RESP, nodes 2 and 1:"
+    client tour --resp "$RESP" --parts "$CLUSTER_PARTS" "$B" "$A"
+    echo "RESP$RESP, load on a redis-server:"
+    load_begin "$REDIS"
+    load_end
+    echo "RESP$RESP, load on the cluster, three kills of the leader:"
+    load_begin --parts "$CLUSTER_PARTS" "$A" "$B" "$C"
+    for kill in 1 2 3; do
+        "$CTL" local kill --dir "$DIR/cluster" --node leader >"$DIR/kill.log" ||
+            { cat "$DIR/kill.log" && fail "kill $kill failed"; }
+        load_wait 200
+        "$CTL" local up --dir "$DIR/cluster" >"$DIR/up.log" 2>&1 ||
+            { cat "$DIR/up.log" && fail 'the node does not come back'; }
+        load_wait 100
+    done
+    load_end
+done
+"$CTL" wait-healthy --nodes 3 --same-hash --timeout 60 --endpoints "$ENDPOINTS"
