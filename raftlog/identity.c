@@ -225,10 +225,17 @@ int identity_open(const char *data_dir, const struct identity *wanted,
     }
     rv = load(path, wanted, data, size, found, info);
     free(data);
-    if (rv == 0) {
-        *created = false;
+    if (rv != 0) {
+        return rv;
     }
-    return rv;
+    /* A start that was killed behind the rename leaves an identity that we can
+     * read and a power cut can still take back. */
+    rv = file_sync_dir(data_dir);
+    if (rv != 0) {
+        return err_set(info, rv, "cannot sync %s: %s", data_dir, err_text(rv));
+    }
+    *created = false;
+    return 0;
 }
 
 int identity_lock(const char *data_dir, struct file **out,

@@ -135,18 +135,19 @@ static int sweep_incoming(const char *dir, const char *incoming)
 
 /* ---- opening --------------------------------------------------------------*/
 
-/* Make a directory and make its name durable. */
+/* Make a directory and make its name durable, also when it is there: a process
+ * that was killed behind making it has left a name that a power cut can still
+ * take back, with all that is written into it from now on. */
 static int make_dir_durable(const char *path)
 {
     char parent[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    bool there;
+    bool there = false;
     int rv = file_exists(path, &there);
 
-    if (rv != 0 || there) {
-        return rv;
+    if (rv == 0) {
+        rv = file_make_dir(path);
     }
-    rv = file_make_dir(path);
     if (rv != 0) {
         return rv;
     }
@@ -155,7 +156,9 @@ static int make_dir_durable(const char *path)
     }
     memcpy(parent, path, (size_t)(slash - path));
     parent[slash - path] = '\0';
-    return file_sync_dir(parent[0] == '\0' ? "/" : parent);
+    rv = file_sync_dir(parent[0] == '\0' ? "/" : parent);
+    /* A parent that may not be read was not made ready by us. */
+    return rv == ERR_ACCESS && there ? 0 : rv;
 }
 
 static int read_manifest(const char *dir,

@@ -165,6 +165,18 @@ static void test_identity_lock_is_held_until_closed(void **state)
     file_close(lock);
 }
 
+/* The start before may have been killed behind the rename. */
+static void test_identity_later_start_makes_the_name_durable(void **state)
+{
+    struct fixture *x = *state;
+    assert_int_equal(open_identity(x), 0);
+    fault_file_arm(FAULT_SYNC_DIR, 1, ERR_IO, FAULT_ONCE);
+    assert_int_equal(open_identity(x), ERR_IO);
+    assert_true(fault_file_disarm());
+    assert_non_null(strstr(x->info.message, "cannot sync"));
+    assert_int_equal(open_identity(x), 0);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -177,6 +189,7 @@ int main(void)
         test(test_identity_missing_beside_a_log_is_refused),
         test(test_identity_any_damage_is_refused),
         test(test_identity_crash_leaves_none_or_all),
+        test(test_identity_later_start_makes_the_name_durable),
         test(test_identity_lock_is_held_until_closed),
     };
     return cmocka_run_group_tests_name("identity", tests, NULL, NULL);

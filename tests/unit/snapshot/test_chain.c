@@ -289,6 +289,18 @@ test_chain_adopt_syncs_names_then_manifest_then_removes(void **state)
                 "u");
 }
 
+/* Directories that are there may have been made by a process that was killed
+ * before it synced their names. */
+static void test_chain_open_again_makes_the_names_durable(void **state)
+{
+    struct fixture *fx = *state;
+
+    fault_file_arm(FAULT_ALL, 0, ERR_IO, FAULT_ONCE);
+    fixture_restart(fx);
+    /* The parent, the directory, and it again before anything is removed. */
+    check_trace("ddd");
+}
+
 /* Take a new file and adopt it, with the n-th operation failing. */
 static void fail_each(struct fixture *fx, enum fault_mode mode, uint64_t from)
 {
@@ -400,6 +412,7 @@ int main(void)
         FIXTURE_TEST(test_chain_open_removes_ours_and_leaves_the_rest),
         FIXTURE_TEST(test_chain_writer_syncs_before_it_names),
         FIXTURE_TEST(test_chain_adopt_syncs_names_then_manifest_then_removes),
+        FIXTURE_TEST(test_chain_open_again_makes_the_names_durable),
         FIXTURE_TEST(test_chain_each_failing_operation_leaves_a_chain),
         FIXTURE_TEST(test_chain_crash_at_each_operation_leaves_a_chain),
         FIXTURE_TEST(test_chain_torn_write_at_each_operation_leaves_chain),
