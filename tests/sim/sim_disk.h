@@ -54,6 +54,9 @@ struct sim_disk_hooks {
      * rename. NULL: none. */
     void (*operation)(void *ctx, enum sim_disk_operation operation,
                       const char *path, bool after);
+    /* A fill has written its zeroes and not synced them: the one place in the
+     * middle of an operation where more is unsynced than around it. */
+    void (*half_done)(void *ctx);
     /* Completions can be reaped. */
     void (*completed)(void *ctx);
     /* The code above broke the rules of file.h. */

@@ -258,6 +258,9 @@ int file_fill(struct file *f, uint64_t offset, uint64_t size)
     if (d->frozen || rv != 0) {
         return fail(d->frozen ? ERR_IO : rv);
     }
+    if (d->hooks.half_done != NULL) {
+        d->hooks.half_done(d->hooks.ctx);
+    }
     sim_inode_sync(f->inode);
     sim_disk_after(d, SIM_DISK_FILL, f->path);
     return d->frozen ? fail(ERR_IO) : 0;

@@ -286,6 +286,8 @@ static void on_disk_misuse(void *ctx, const char *text)
 
 void sim_node_make_hooks(struct sim_node *n, struct sim_disk_hooks *hooks)
 {
-    *hooks = (struct sim_disk_hooks){n, on_disk_operation, on_disk_completed,
-                                     on_disk_misuse};
+    *hooks = (struct sim_disk_hooks){.ctx = n,
+                                     .operation = on_disk_operation,
+                                     .completed = on_disk_completed,
+                                     .misuse = on_disk_misuse};
 }
