@@ -138,6 +138,7 @@ int apply_restore(struct replica *r, const struct snapshot_meta *meta)
         r->clock_ms = meta->clock_ms;
     }
     r->snapshot_index = meta->to;
+    r->snapshot_ms = meta->clock_ms;
     return 0;
 }
 

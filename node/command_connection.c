@@ -1,5 +1,5 @@
-/* PING, ECHO, QUIT, SELECT: answered by the node that got them, from their
- * arguments alone. That the connection closes after QUIT is the shell's.
+/* PING, ECHO, QUIT, SELECT, TIME: answered by the node that got them, from
+ * their arguments alone. That the connection closes after QUIT is the shell's.
  *
  * Of HELLO and CLIENT, which are about the session, only the checks are here.
  */
@@ -46,6 +46,21 @@ void command_quit(struct command_env *env, uint32_t argc,
     (void)argc;
     (void)argv;
     resp_simple(reply, "OK");
+}
+
+/* The clock of the node that was asked; whole milliseconds. */
+void command_time(struct command_env *env, uint32_t argc,
+                  const struct bytes *argv, struct buffer *reply)
+{
+    char text[NUMBER_TEXT_MAX];
+    size_t size = number_format(text, (int64_t)(env->now_ms / 1000));
+
+    (void)argc;
+    (void)argv;
+    resp_array(reply, 2);
+    resp_bulk(reply, text, size);
+    size = number_format(text, (int64_t)(env->now_ms % 1000 * 1000));
+    resp_bulk(reply, text, size);
 }
 
 /* There is one database, number 0, as in a Redis cluster. */

@@ -442,6 +442,10 @@ bool command_check_config(uint32_t argc, const struct bytes *argv,
 {
     static const struct command_subcommand list[] = {
         {"GET", "config|get", -3, NULL},
+        {"HELP", "config|help", 2, NULL},
+        {"RESETSTAT", "config|resetstat", 2, NULL},
+        {"REWRITE", "config|rewrite", 2, NULL},
+        {"SET", "config|set", -4, NULL},
         {NULL, NULL, 0, NULL},
     };
 

@@ -20,6 +20,7 @@ COMMAND_RUN(command_ping);
 COMMAND_RUN(command_echo);
 COMMAND_RUN(command_quit);
 COMMAND_RUN(command_select);
+COMMAND_RUN(command_time);
 COMMAND_CHECK(command_check_client);
 COMMAND_CHECK(command_check_hello);
 COMMAND_CHECK(command_check_ping);

@@ -3,7 +3,7 @@
  * The code stands for the name in log entries: a number is never changed or
  * given to another command, also when a command is withdrawn, and a new
  * command takes the next one. Codes in use: 1..43. Commands of which no entry
- * ever tells are counted from 200, in use: 200.
+ * ever tells are counted from 200, in use: 200, 201.
  *
  * X(code, name, arity, flags, first key, last key, key step, check, run,
  *   group, since, summary)
@@ -75,6 +75,9 @@
     X(35, KEYS, 2, COMMAND_READ | COMMAND_KEYSPACE | COMMAND_DANGEROUS, 0, 0,  \
       0, command_check_keys, command_keys, "generic", "1.0.0",                 \
       "Find all keys matching the given pattern")                              \
+    X(201, LASTSAVE, 1, COMMAND_LOCAL | COMMAND_FAST | COMMAND_DANGEROUS, 0,   \
+      0, 0, NULL, NULL, "server", "1.0.0",                                     \
+      "Get the UNIX time stamp of the last successful save to disk")           \
     X(18, MGET, -2, COMMAND_READ | COMMAND_FAST, 1, -1, 1, NULL,               \
       command_mget, "string", "1.0.0", "Get the values of all given keys")     \
     X(19, MSET, -3, COMMAND_WRITE | COMMAND_DENYOOM, 1, -1, 2,                 \
@@ -118,7 +121,7 @@
     X(31, SUBSTR, 4, COMMAND_READ, 1, 1, 1, command_check_getrange,            \
       command_getrange, "string", "1.0.0",                                     \
       "Get a substring of the string stored at a key")                         \
-    X(7, TIME, 1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, NULL,           \
+    X(7, TIME, 1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, command_time,   \
       "server", "2.6.0", "Return the current server time")                     \
     X(37, TOUCH, -2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1, -1,    \
       1, NULL, command_exists, "generic", "3.2.1",                             \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "node/trace.h"
 
@@ -327,6 +328,76 @@ static const struct option *find_option(const char *name, size_t size)
         }
     }
     return NULL;
+}
+
+/* What a running node can take: each is read where it is used, or handed on by
+ * daemon_options.c. The others are bound to files, sockets or to what all nodes
+ * have agreed on. */
+static const char *const live_options[] = {
+    "log-level",
+    "uncommitted-entries-max",
+    "uncommitted-bytes-max",
+    "batch-bytes",
+    "batch-delay-ms",
+    "drain-timeout-ms",
+    "snapshot-log-bytes",
+    "snapshot-entries",
+    "snapshot-rate-bytes",
+    "trailing-entries",
+    "max-clients",
+    "request-timeout-ms",
+    "client-idle-timeout-ms",
+    "client-write-timeout-ms",
+    "client-args-max",
+    "client-inline-bytes",
+    "client-bulk-bytes",
+    "client-request-bytes",
+    "client-output-bytes",
+    "client-pending-max",
+    "client-bytes-max",
+    "pending-bytes-max",
+    "reply-bytes-max",
+};
+
+static bool is_live(const struct option *o)
+{
+    for (size_t i = 0; i < sizeof live_options / sizeof *live_options; i++) {
+        if (strcmp(live_options[i], o->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int config_set(struct config *c, struct bytes name, struct bytes value,
+               struct err_info *info)
+{
+    char text[CONFIG_VALUE_MAX];
+    const struct option *o = NULL;
+
+    for (unsigned i = 0; i < N_OPTIONS && o == NULL; i++) {
+        if (strlen(options[i].name) == name.size &&
+            strncasecmp(options[i].name, (const char *)name.data, name.size) ==
+                0) {
+            o = &options[i];
+        }
+    }
+    if (o == NULL) {
+        return err_set(info, ERR_NOTFOUND, "no such option");
+    }
+    if (!is_live(o)) {
+        return err_set(info, ERR_ACCESS, "can't set immutable config");
+    }
+    if (value.size >= sizeof text ||
+        (value.size > 0 && memchr(value.data, 0, value.size) != NULL)) {
+        return err_set(info, ERR_INVALID, "%s: not a text of this option",
+                       o->name);
+    }
+    if (value.size > 0) {
+        memcpy(text, value.data, value.size);
+    }
+    text[value.size] = '\0';
+    return set_option(c, o, o->name, text, info);
 }
 
 /* How alike two names are: letters in common at the front and at the back. */

@@ -1,9 +1,9 @@
 /* Options of the node: flags, CONCORDKV_* environment variables, defaults.
  *
  * One table (config.c) names each option with its unit, default, range and
- * help; parsing, --help and CONFIG GET all read it. A flag wins over the
- * environment variable of the same name, that over the default. Pure but for
- * the environment, which comes in through a function. */
+ * help; parsing, --help and CONFIG GET and SET all read it. A flag wins over
+ * the environment variable of the same name, that over the default. Pure but
+ * for the environment, which comes in through a function. */
 #ifndef NODE_CONFIG_H
 #define NODE_CONFIG_H
 
@@ -13,6 +13,7 @@
 
 #include "node/address.h"
 #include "node/replica_io.h"
+#include "raftlog/byte.h"
 #include "raftlog/err.h"
 
 enum { CONFIG_PATH_MAX = 1024, CONFIG_NAME_MAX = 64, CONFIG_TEXT_MAX = 8192 };
@@ -92,6 +93,12 @@ size_t config_help(char *out, size_t out_size);
 enum { CONFIG_VALUE_MAX = CONFIG_TEXT_MAX };
 bool config_show(const struct config *c, unsigned i, const char **name,
                  char value[CONFIG_VALUE_MAX]);
+
+/* Set an option of a running node, when it is one that may change there; name
+ * and value are raw text of a client. Errors: ERR_NOTFOUND no such option;
+ * ERR_ACCESS it takes effect only at a start; ERR_INVALID, with words. */
+int config_set(struct config *c, struct bytes name, struct bytes value,
+               struct err_info *info);
 
 /* Name of the environment variable of an option. */
 void config_env_name(const char *name, char *out, size_t out_size);

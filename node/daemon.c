@@ -217,16 +217,10 @@ static void init_handles(struct daemon *d)
 
 static int open_service(struct daemon *d, struct err_info *info)
 {
-    const struct config *c = d->config;
     struct service_options so;
     int rc;
 
-    memset(&so, 0, sizeof so);
-    so.request_timeout_ms = (unsigned)c->request_timeout_ms;
-    so.session_pending_max = c->client_pending_max;
-    so.session_bytes_max = c->client_bytes_max;
-    so.pending_bytes_max = c->pending_bytes_max;
-    so.reply_bytes_max = c->reply_bytes_max;
+    daemon_service_options(d->config, &so);
     rc = service_new(&so, &d->io, daemon_local, d, &d->service);
     if (rc != 0) {
         return err_set(info, rc, "cannot start: %s", err_text(rc));
@@ -245,26 +239,10 @@ static int open_replica(struct daemon *d, struct err_info *info)
     for (unsigned i = 0; i < c->n_initial; i++) {
         member |= c->initial[i].id == c->id;
     }
-    memset(&ro, 0, sizeof ro);
-    ro.id = c->id;
-    ro.data_dir = c->data_dir;
+    daemon_replica_options(c, &ro);
     memcpy(ro.cluster_id, d->self.cluster_id, sizeof ro.cluster_id);
     ro.initial = c->initial;
     ro.n_initial = member ? c->n_initial : 0;
-    ro.election_timeout_ms = (unsigned)c->election_timeout_ms;
-    ro.heartbeat_ms = (unsigned)c->heartbeat_ms;
-    ro.segment_bytes = c->segment_bytes;
-    ro.cache_bytes = c->cache_bytes;
-    ro.aio_filesystems = c->aio_filesystems;
-    ro.snapshot_log_bytes = c->snapshot_log_bytes;
-    ro.snapshot_entries = c->snapshot_entries;
-    ro.trailing_entries = c->trailing_entries;
-    ro.snapshot_rate_bytes = c->snapshot_rate_bytes;
-    ro.inflight_entries = (unsigned)c->inflight_entries;
-    ro.uncommitted_entries_max = c->uncommitted_entries_max;
-    ro.uncommitted_bytes_max = c->uncommitted_bytes_max;
-    ro.batch_bytes = c->batch_bytes;
-    ro.batch_delay_ms = (unsigned)c->batch_delay_ms;
     service_events(d->service, &events);
     rc = replica_open(&ro, &d->io, &events, &d->replica, info);
     if (rc == 0) {
@@ -297,19 +275,9 @@ static int open_transport(struct daemon *d, struct err_info *info)
 
 static int open_server(struct daemon *d, struct err_info *info)
 {
-    const struct config *c = d->config;
     struct server_options so;
 
-    memset(&so, 0, sizeof so);
-    so.listen_address = c->listen_client;
-    so.max_clients = c->max_clients;
-    so.limits.n_args_max = (uint32_t)c->client_args_max;
-    so.limits.inline_max = (uint32_t)c->client_inline_bytes;
-    so.limits.bulk_max = c->client_bulk_bytes;
-    so.limits.request_max = c->client_request_bytes;
-    so.output_bytes = c->client_output_bytes;
-    so.idle_timeout_ms = c->client_idle_timeout_ms;
-    so.write_timeout_ms = c->client_write_timeout_ms;
+    daemon_server_options(d->config, &so);
     return server_open(&d->loop, &so, d->service, &d->server, info);
 }
 

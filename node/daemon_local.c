@@ -1,4 +1,4 @@
-/* The commands that are about the process: INFO and CONFIG. */
+/* The commands that are about the process: INFO, CONFIG, LASTSAVE. */
 #include "node/daemon_private.h"
 
 #include <stdlib.h>
@@ -68,26 +68,27 @@ static void info_command(struct daemon *d, uint32_t argc,
                          const struct bytes *argv, struct buffer *reply)
 {
     struct info_process process;
-    struct info_facts facts;
-    struct service_stats service;
+
+    fill_process(d, replica_leader(d->replica), &process);
+    service_info(d->service, &process, argc, argv, reply);
+}
+
+static void reset_stats(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    service_reset_stats(d->service);
+    server_reset_stats(d->server);
+    d->stall_us_max = 0;
+}
+
+/* Seconds since 1970, as in Redis; 0 when there is no snapshot. */
+static void last_save(struct daemon *d, struct buffer *reply)
+{
     struct replica_status status;
-    struct raftlog_stats log;
-    struct store *store = replica_store(d->replica);
 
     replica_status(d->replica, &status);
-    replica_log_stats(d->replica, &log);
-    service_get_stats(d->service, &service);
-    fill_process(d, status.leader_id, &process);
-    memset(&facts, 0, sizeof facts);
-    facts.process = &process;
-    facts.service = &service;
-    facts.n_pending = service_pending(d->service);
-    facts.status = &status;
-    facts.log = &log;
-    facts.n_keys = store_count(store);
-    facts.store_bytes = store_memory(store);
-    facts.state_hash = store_hash(store);
-    info_reply(&facts, argc, argv, reply);
+    resp_integer(reply, (int64_t)(status.snapshot_ms / 1000));
 }
 
 void daemon_local(void *ctx, struct session *session,
@@ -95,14 +96,22 @@ void daemon_local(void *ctx, struct session *session,
                   const struct bytes *argv, struct buffer *reply)
 {
     struct daemon *d = ctx;
+    const struct config_hooks hooks = {d, daemon_configure, reset_stats};
 
     (void)session;
-    if (strcmp(command->name, "INFO") == 0) {
+    switch (command->code) {
+    case COMMAND_CODE_INFO:
         info_command(d, argc, argv, reply);
-    } else if (strcmp(command->name, "CONFIG") == 0) {
-        config_command(d->config, argc, argv, reply);
-    } else {
+        break;
+    case COMMAND_CODE_CONFIG:
+        config_command(d->config, &hooks, argc, argv, reply);
+        break;
+    case COMMAND_CODE_LASTSAVE:
+        last_save(d, reply);
+        break;
+    default:
         resp_errorf(reply, "ERR '%s' is not carried out by this node",
                     command->name);
+        break;
     }
 }

@@ -25,7 +25,7 @@ enum daemon_phase {
 
 struct daemon {
     uv_loop_t loop;
-    const struct config *config;
+    struct config *config;
     struct file *lock; /* of the data directory */
     enum daemon_phase phase;
     uint64_t end_ms; /* limit of DRAINING and ENDING */
@@ -54,6 +54,15 @@ struct daemon {
 /* daemon_io.c: what the replica asks of the world. */
 int daemon_io_init(struct daemon *d);
 uint64_t daemon_now_ms(void);
+
+/* daemon_options.c: what the parts are told of the options. */
+void daemon_service_options(const struct config *c,
+                            struct service_options *out);
+void daemon_replica_options(const struct config *c,
+                            struct replica_options *out);
+void daemon_server_options(const struct config *c, struct server_options *out);
+/* The options have changed; ctx is the daemon. */
+void daemon_configure(void *ctx);
 
 /* daemon_local.c: INFO and CONFIG. */
 void daemon_local(void *ctx, struct session *session,

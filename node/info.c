@@ -4,6 +4,7 @@
 #include "node/info.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -44,6 +45,7 @@ static void put_hex(struct buffer *b, const char *name, const uint8_t *bytes,
 static void put_server(struct buffer *b, const struct info_facts *f)
 {
     const struct info_process *p = f->process;
+    put_text(b, "redis_version", INFO_REDIS_VERSION);
     put_text(b, "server_name", "concordkv");
     if (p == NULL) {
         return;
@@ -108,6 +110,7 @@ static void put_persistence(struct buffer *b, const struct info_facts *f)
     if (st != NULL) {
         put_number(b, "snapshot_index", st->snapshot_index);
         put_number(b, "snapshot_bytes", st->snapshot_bytes);
+        put_number(b, "rdb_last_save_time", st->snapshot_ms / 1000);
         put_number(b, "snapshot_in_progress", st->snapshot_running ? 1 : 0);
         put_number(b, "snapshot_slice_us_max", st->snapshot_slice_us_max);
         put_number(b, "install_in_progress", st->installing ? 1 : 0);
@@ -142,6 +145,31 @@ static void put_raft_servers(struct buffer *b, const struct replica_status *st)
     }
 }
 
+/* The same in the words that Redis' own tools look for. */
+static void put_redis_role(struct buffer *b, const struct info_facts *f)
+{
+    const struct replica_status *st = f->status;
+    const char *leader =
+        f->process != NULL ? f->process->leader_client_address : NULL;
+    const char *port = leader != NULL ? strrchr(leader, ':') : NULL;
+    unsigned n_online = 0;
+    put_text(b, "role", st->role == REPLICA_LEADER ? "master" : "slave");
+    if (st->role != REPLICA_LEADER) {
+        if (port != NULL) {
+            buffer_printf(b, "master_host:%.*s\r\n", (int)(port - leader),
+                          leader);
+            put_text(b, "master_port", port + 1);
+        }
+        put_text(b, "master_link_status", st->leader_id != 0 ? "up" : "down");
+    }
+    for (unsigned i = 0; i < st->n_servers && i < REPLICA_SERVERS_MAX; i++) {
+        n_online += st->role == REPLICA_LEADER && st->match[i] > 0 &&
+                    st->servers[i].id != st->id;
+    }
+    put_number(b, "connected_slaves", n_online);
+    put_number(b, "master_repl_offset", st->applied_index);
+}
+
 static void put_replication(struct buffer *b, const struct info_facts *f)
 {
     const struct replica_status *st = f->status;
@@ -152,6 +180,7 @@ static void put_replication(struct buffer *b, const struct info_facts *f)
     if (st == NULL) {
         return;
     }
+    put_redis_role(b, f);
     put_number(b, "node_id", st->id);
     put_text(b, "raft_role", replica_role_name(st->role));
     put_number(b, "raft_leader_id", st->leader_id);
@@ -216,18 +245,40 @@ static void put_keyspace(struct buffer *b, const struct info_facts *f)
     }
 }
 
+/* Only counted: to take the time of each command would cost more than many of
+ * them. */
+static void put_calls(struct buffer *b, const struct info_facts *f)
+{
+    unsigned n;
+    const struct command *table = command_table(&n);
+    for (unsigned i = 0; i < n && f->calls != NULL; i++) {
+        if (f->calls[i] == 0) {
+            continue;
+        }
+        buffer_printf(b, "cmdstat_");
+        for (const char *c = table[i].name; *c != '\0'; c++) {
+            buffer_printf(b, "%c", *c | 0x20);
+        }
+        buffer_printf(b, ":calls=%" PRIu64 "\r\n", f->calls[i]);
+    }
+}
+
+static void put_cluster(struct buffer *b, const struct info_facts *f)
+{
+    (void)f;
+    put_number(b, "cluster_enabled", 1);
+}
+
 static const struct {
     const char *name;
     void (*put)(struct buffer *b, const struct info_facts *f);
+    bool asked; /* only when asked for, or for everything */
 } sections[] = {
-    {"Server", put_server},
-    {"Clients", put_clients},
-    {"Memory", put_memory},
-    {"Persistence", put_persistence},
-    {"Replication", put_replication},
-    {"Stats", put_stats},
-    {"CPU", put_cpu},
-    {"Keyspace", put_keyspace},
+    {"Server", put_server, false},   {"Clients", put_clients, false},
+    {"Memory", put_memory, false},   {"Persistence", put_persistence, false},
+    {"Stats", put_stats, false},     {"Replication", put_replication, false},
+    {"CPU", put_cpu, false},         {"Commandstats", put_calls, true},
+    {"Cluster", put_cluster, false}, {"Keyspace", put_keyspace, false},
 };
 
 static bool is_word(struct bytes b, const char *word)
@@ -236,11 +287,13 @@ static bool is_word(struct bytes b, const char *word)
            strncasecmp((const char *)b.data, word, b.size) == 0;
 }
 
-static bool is_wanted(const char *name, uint32_t argc, const struct bytes *argv)
+static bool is_wanted(const char *name, bool asked, uint32_t argc,
+                      const struct bytes *argv)
 {
     for (uint32_t i = 1; i < argc; i++) {
         if (is_word(argv[i], name) || is_word(argv[i], "all") ||
-            is_word(argv[i], "default") || is_word(argv[i], "everything")) {
+            is_word(argv[i], "everything") ||
+            (!asked && is_word(argv[i], "default"))) {
             return true;
         }
         /* The name the fields themselves carry. */
@@ -248,7 +301,7 @@ static bool is_wanted(const char *name, uint32_t argc, const struct bytes *argv)
             return true;
         }
     }
-    return argc <= 1;
+    return argc <= 1 && !asked;
 }
 
 void info_reply(const struct info_facts *facts, uint32_t argc,
@@ -257,7 +310,7 @@ void info_reply(const struct info_facts *facts, uint32_t argc,
     struct buffer text;
     buffer_init(&text);
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
-        if (is_wanted(sections[i].name, argc, argv)) {
+        if (is_wanted(sections[i].name, sections[i].asked, argc, argv)) {
             buffer_printf(&text, "%s# %s\r\n",
                           buffer_size(&text) == 0 ? "" : "\r\n",
                           sections[i].name);

@@ -9,9 +9,13 @@
 #include <stdint.h>
 
 #include "node/buffer.h"
+#include "node/command.h"
 #include "node/replica.h"
 #include "node/service.h"
 #include "raftlog/checksum.h"
+
+/* The version of Redis whose commands these are, for tools that ask. */
+#define INFO_REDIS_VERSION "7.0.0"
 
 /* What only the process knows. Strings are borrowed; NULL: left out. */
 struct info_process {
@@ -37,6 +41,7 @@ struct info_process {
 struct info_facts {
     const struct info_process *process;
     const struct service_stats *service;
+    const uint64_t *calls; /* by place in the table of commands; may be NULL */
     uint64_t n_pending;
     /* Of the replica; NULL before it is open. */
     const struct replica_status *status;
@@ -46,8 +51,9 @@ struct info_facts {
     struct checksum128 state_hash;
 };
 
-/* argv: INFO [section ...]; none, "all", "default" and "everything" mean all.
- * Unknown sections give nothing, as in Redis. */
+/* argv: INFO [section ...]; none and "default" mean all but the counters of
+ * commands, "all" and "everything" those too. Unknown sections give nothing, as
+ * in Redis. */
 void info_reply(const struct info_facts *facts, uint32_t argc,
                 const struct bytes *argv, struct buffer *reply);
 

@@ -380,6 +380,7 @@ void replica_status(struct replica *r, struct replica_status *out)
     out->applied_index = r->applied;
     out->clock_ms = r->clock_ms;
     out->snapshot_index = r->snapshot_index;
+    out->snapshot_ms = r->snapshot_ms;
     for (unsigned i = 0; i < r->manifest.n_files; i++) {
         out->snapshot_bytes += r->manifest.files[i].size;
     }

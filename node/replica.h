@@ -102,6 +102,10 @@ int replica_open(const struct replica_options *options,
                  const struct replica_io *io,
                  const struct replica_events *events, struct replica **out,
                  struct err_info *info);
+/* Other limits while it runs: of `options` only batch_, uncommitted_, snapshot_
+ * and trailing_ fields count; and which events are traced. */
+void replica_configure(struct replica *r, const struct replica_options *options,
+                       enum trace_level trace_max);
 /* Stop cleanly: waits for queued writes, marks the log clean. */
 void replica_close(struct replica *r);
 /* Forget everything without writing (a crash in the simulator). */
@@ -172,6 +176,9 @@ struct replica_status {
     uint64_t clock_ms; /* replicated */
     uint64_t snapshot_index;
     uint64_t snapshot_bytes;
+    /* Wall clock when it was taken; of one from before this start or from
+     * another node, the replicated clock of its last entry. 0: none. */
+    uint64_t snapshot_ms;
     bool snapshot_running;
     bool installing;
     uint64_t install_bytes_done, install_bytes_total;

@@ -119,6 +119,22 @@ static void fill_defaults(struct replica_options *o)
     }
 }
 
+void replica_configure(struct replica *r, const struct replica_options *options,
+                       enum trace_level trace_max)
+{
+    struct replica_options o = *options;
+    fill_defaults(&o);
+    r->options.snapshot_log_bytes = o.snapshot_log_bytes;
+    r->options.snapshot_entries = o.snapshot_entries;
+    r->options.snapshot_rate_bytes = o.snapshot_rate_bytes;
+    r->options.trailing_entries = o.trailing_entries;
+    r->options.uncommitted_entries_max = o.uncommitted_entries_max;
+    r->options.uncommitted_bytes_max = o.uncommitted_bytes_max;
+    r->options.batch_bytes = o.batch_bytes;
+    r->options.batch_delay_ms = o.batch_delay_ms;
+    r->io.trace_max = trace_max;
+}
+
 static char *join(const char *dir, const char *name)
 {
     size_t size = strlen(dir) + strlen(name) + 2;

@@ -167,6 +167,7 @@ struct replica {
     /* Snapshots. */
     struct snapshot_manifest manifest; /* the chain on disk */
     uint64_t snapshot_index;
+    uint64_t snapshot_ms;
     uint64_t written_at_snapshot;    /* raftlog written_bytes */
     struct snapshotter *snapshotter; /* taking one; NULL: none */
     uint64_t snapshot_retry_ms;

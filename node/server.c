@@ -146,3 +146,24 @@ void server_get_stats(const struct server *s, struct server_stats *out)
 {
     *out = s->stats;
 }
+
+void server_configure(struct server *s, const struct server_options *options)
+{
+    struct conn *c;
+
+    s->options = *options;
+    s->options.listen_address = NULL;
+    LIST_FOREACH(c, &s->all, all)
+    {
+        c->parser.limits = options->limits;
+    }
+}
+
+void server_reset_stats(struct server *s)
+{
+    struct server_stats old = s->stats;
+
+    memset(&s->stats, 0, sizeof s->stats);
+    s->stats.n_clients = old.n_clients;
+    s->stats.n_paused = old.n_paused;
+}

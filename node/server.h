@@ -49,6 +49,10 @@ struct server_stats {
     uint64_t n_paused; /* not read at the moment */
     uint64_t input_bytes, output_bytes;
 };
+/* New limits; the address to listen on stays. */
+void server_configure(struct server *s, const struct server_options *options);
+/* Counters to zero. */
+void server_reset_stats(struct server *s);
 void server_get_stats(const struct server *s, struct server_stats *out);
 
 #endif

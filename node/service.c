@@ -32,11 +32,18 @@ static void set_defaults(struct service_options *o)
     }
 }
 
+void service_configure(struct service *s, const struct service_options *o)
+{
+    s->options = *o;
+    set_defaults(&s->options);
+}
+
 int service_new(const struct service_options *options,
                 const struct replica_io *io, service_local_cb local,
                 void *local_ctx, struct service **out)
 {
     struct service *s = calloc(1, sizeof *s);
+    unsigned n_commands;
     if (s == NULL) {
         return ERR_NOMEM;
     }
@@ -44,8 +51,14 @@ int service_new(const struct service_options *options,
         free(s);
         return ERR_NOMEM;
     }
-    s->options = *options;
-    set_defaults(&s->options);
+    (void)command_table(&n_commands);
+    s->calls = calloc(n_commands, sizeof *s->calls);
+    if (s->calls == NULL) {
+        cursor_table_free(s->cursors);
+        free(s);
+        return ERR_NOMEM;
+    }
+    service_configure(s, options);
     s->io = *io;
     s->local = local;
     s->local_ctx = local_ctx;
@@ -75,6 +88,7 @@ void service_free(struct service *s)
     assert(s->n_requests == 0);
     cursor_table_free(s->cursors);
     buffer_close(&s->scratch);
+    free(s->calls);
     free(s);
 }
 
@@ -311,6 +325,23 @@ void service_get_stats(const struct service *s, struct service_stats *out)
     *out = s->stats;
 }
 
+void service_reset_stats(struct service *s)
+{
+    struct service_stats old = s->stats;
+    unsigned n;
+    (void)command_table(&n);
+    memset(&s->stats, 0, sizeof s->stats);
+    memset(s->calls, 0, n * sizeof *s->calls);
+    s->stats.n_sessions = old.n_sessions;
+    s->stats.pending_bytes = old.pending_bytes;
+}
+
+void service_count_call(struct service *s, const struct command *command)
+{
+    unsigned n;
+    s->calls[command - command_table(&n)]++;
+}
+
 void service_info(struct service *s, const struct info_process *process,
                   uint32_t argc, const struct bytes *argv, struct buffer *reply)
 {
@@ -320,6 +351,7 @@ void service_info(struct service *s, const struct info_process *process,
     memset(&facts, 0, sizeof facts);
     facts.process = process;
     facts.service = &s->stats;
+    facts.calls = s->calls;
     facts.n_pending = s->n_requests;
     if (s->replica != NULL) {
         struct store *store = replica_store(s->replica);

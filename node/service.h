@@ -54,6 +54,9 @@ void service_events(struct service *s, struct replica_events *out);
 void service_attach(struct service *s, struct replica *r);
 void service_free(struct service *s); /* all sessions closed before */
 
+/* New limits, from the next request on. */
+void service_configure(struct service *s, const struct service_options *o);
+
 /* Time limits: call when service_deadline_ms has come (UINT64_MAX: never). */
 uint64_t service_deadline_ms(const struct service *s);
 void service_timer(struct service *s);
@@ -94,6 +97,8 @@ struct service_stats {
     uint64_t pending_bytes;
 };
 void service_get_stats(const struct service *s, struct service_stats *out);
+/* Counters to zero; what is now stays. */
+void service_reset_stats(struct service *s);
 /* Write the reply of INFO. process holds what only the shell knows. */
 void service_info(struct service *s, const struct info_process *process,
                   uint32_t argc, const struct bytes *argv,

@@ -182,11 +182,14 @@ struct service {
     uint64_t transfer_from, transfer_id;
 
     struct service_stats stats;
+    uint64_t last_session_id;
+    uint64_t *calls; /* by place in the table of commands; kept */
 };
 
 /* ---- service.c ---- */
 uint64_t service_now_ms(const struct service *s);
 void service_arm_retry(struct service *s);
+void service_count_call(struct service *s, const struct command *command);
 /* Does all that has become possible, then tells the owners of sessions with
  * new output. The last act of every function the outside calls: a session may
  * be closed when it returns. */

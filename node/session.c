@@ -100,7 +100,8 @@ static void speak(const struct request *r, struct buffer *reply, size_t from)
         r->command->code == COMMAND_CODE_INFO) {
         resp3_convert_text(reply, from);
     } else if (r->kind == REQUEST_LOCAL && r->command != NULL &&
-               r->command->code == COMMAND_CODE_CONFIG) {
+               r->command->code == COMMAND_CODE_CONFIG &&
+               command_is(r->argv[1], "GET")) {
         resp3_convert_map(reply, from);
     } else {
         resp3_convert(reply, from);
@@ -261,7 +262,7 @@ int session_open(struct service *s, session_output_cb output, void *ctx,
     s->sessions = session;
     s->stats.n_sessions++;
     s->stats.n_sessions_total++;
-    session->id = s->stats.n_sessions_total;
+    session->id = ++s->last_session_id;
     session->opened_ms = session->used_ms = service_now_ms(s);
     *out = session;
     return 0;
@@ -392,7 +393,10 @@ bool session_submit(struct session *session, uint32_t argc,
     buffer_clear(&s->scratch);
     command = command_check(argc, argv, &s->scratch);
     session->used_ms = service_now_ms(s);
-    session->last_command = command != NULL ? command : session->last_command;
+    if (command != NULL) {
+        session->last_command = command;
+        service_count_call(s, command);
+    }
     if (command == NULL) {
         reply_scratch(session);
     } else if (s->stats.pending_bytes >= s->options.pending_bytes_max ||

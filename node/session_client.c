@@ -12,11 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/info.h"
 #include "node/number.h"
 #include "node/resp.h"
-
-#define HELLO_VERSION                                                          \
-    "7.0.0" /* of the protocol's and commands' documentation */
 
 void session_set_address(struct session *session, const char *address)
 {
@@ -85,7 +83,7 @@ static void hello(struct session *session, uint32_t argc,
     reply_text(reply, "server");
     reply_text(reply, "redis");
     reply_text(reply, "version");
-    reply_text(reply, HELLO_VERSION);
+    reply_text(reply, INFO_REDIS_VERSION);
     reply_text(reply, "proto");
     resp_integer(reply, version);
     reply_text(reply, "id");

@@ -147,6 +147,7 @@ static void complete(struct replica *r, struct snapshotter *s)
     r->manifest = s->next;
     memset(&s->next, 0, sizeof s->next);
     r->snapshot_index = index;
+    r->snapshot_ms = r->io.clock_ms(r->io.ctx);
     raftlog_get_stats(r->log, &stats);
     r->written_at_snapshot = stats.written_bytes;
     replica_trace(r, TRACE_INFO,

@@ -131,6 +131,23 @@ int cluster_socket(unsigned short port)
     return fd;
 }
 
+long cluster_read_all(int fd, char *out, size_t size)
+{
+    size_t n = 0;
+    long got = 0;
+
+    while (n + 1 < size && (got = recv(fd, out + n, size - n - 1, 0)) > 0) {
+        n += (size_t)got;
+    }
+    out[n] = '\0';
+    /* What was sent and not read there makes the close a reset. */
+    if (got < 0 && errno != ECONNRESET) {
+        n = 0;
+    }
+    close(fd);
+    return got < 0 && n == 0 ? -1 : (long)n;
+}
+
 /* ---- failure
  * ---------------------------------------------------------------*/
 

@@ -84,6 +84,10 @@ redisContext *cluster_try_connect(const struct cluster *c, unsigned i,
 redisContext *cluster_connect(struct cluster *c, unsigned i);
 /* A connected socket to a port on loopback, or -1. */
 int cluster_socket(unsigned short port);
+/* Read until the other side closes, then close. At most size - 1 bytes go to
+ * out, with a NUL behind them. Returns how many; -1 when the other side is
+ * silent but does not close. */
+long cluster_read_all(int fd, char *out, size_t size);
 
 /* One field of INFO, asked anew. false: no answer, or no such field. */
 bool cluster_info(const struct cluster *c, unsigned i, const char *field,

@@ -1308,6 +1308,25 @@ static const struct conformance conformance_table[] = {
      0},
     {"RESET x", T("-ERR wrong number of arguments for 'reset' command\r\n"),
      NULL, 0},
+    /* CONFIG, LASTSAVE, TIME */
+    {"CONFIG SET",
+     T("-ERR wrong number of arguments for 'config|set' command\r\n"), NULL, 0},
+    {"CONFIG SET maxclients",
+     T("-ERR wrong number of arguments for 'config|set' command\r\n"), NULL, 0},
+    {"CONFIG GET",
+     T("-ERR wrong number of arguments for 'config|get' command\r\n"), NULL, 0},
+    {"CONFIG RESETSTAT x",
+     T("-ERR wrong number of arguments for 'config|resetstat' command\r\n"),
+     NULL, 0},
+    {"CONFIG REWRITE x",
+     T("-ERR wrong number of arguments for 'config|rewrite' command\r\n"), NULL,
+     0},
+    {"CONFIG FOO", T("-ERR unknown subcommand 'FOO'. Try CONFIG HELP.\r\n"),
+     NULL, 0},
+    {"LASTSAVE x",
+     T("-ERR wrong number of arguments for 'lastsave' command\r\n"), NULL, 0},
+    {"TIME x", T("-ERR wrong number of arguments for 'time' command\r\n"), NULL,
+     0},
 };
 
 #undef T

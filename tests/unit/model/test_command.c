@@ -698,8 +698,8 @@ static void test_command_command_describes(void **state)
           "$6\r\ngetset\r\n");
     check(f, "COMMAND LIST FILTERBY MODULE x", "*0\r\n");
     check(f, "COMMAND LIST FILTERBY ACLCAT dangerous",
-          "*5\r\n$9\r\nconcordkv\r\n$8\r\nflushall\r\n$7\r\nflushdb\r\n"
-          "$4\r\ninfo\r\n$4\r\nkeys\r\n");
+          "*6\r\n$9\r\nconcordkv\r\n$8\r\nflushall\r\n$7\r\nflushdb\r\n"
+          "$4\r\ninfo\r\n$4\r\nkeys\r\n$8\r\nlastsave\r\n");
     check(f, "COMMAND GETKEYS mset a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
     check(f, "COMMAND GETKEYS get k", "*1\r\n$1\r\nk\r\n");
 }
@@ -789,7 +789,7 @@ static void test_command_codes_never_change(void **state)
         {"TYPE", 34},    {"KEYS", 35},        {"RANDOMKEY", 36},
         {"TOUCH", 37},   {"RENAME", 38},      {"RENAMENX", 39},
         {"COPY", 40},    {"HELLO", 41},       {"RESET", 42},
-        {"CLIENT", 43},  {"CONCORDKV", 200},
+        {"CLIENT", 43},  {"CONCORDKV", 200},  {"LASTSAVE", 201},
     };
     unsigned n;
 

@@ -257,7 +257,8 @@ static void test_client_maps_and_texts_of_the_shell(void **state)
     say(n->a, "HELLO 3", "%7\r\n" HELLO_BODY("3", "1"));
     say(n->a, "INFO", "=8\r\ntxt:text\r\n");
     say(n->a, "CONFIG GET a", "%1\r\n$1\r\na\r\n$1\r\n1\r\n");
-    say(n->a, "TIME", "-ERR none\r\n");
+    say(n->a, "LASTSAVE", "-ERR none\r\n");
+    say(n->a, "TIME", "*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n");
     say(n->a, "COMMAND INFO none", "*1\r\n_\r\n");
     say(n->a, "COMMAND DOCS none", "%0\r\n");
 }

@@ -65,6 +65,7 @@ static int setup(void **state)
     process.port = 6379;
     process.uptime_ms = 61500;
     process.rss_bytes = 12345678;
+    status.snapshot_ms = 1700000000123;
     facts.process = &process;
     facts.service = &service;
     facts.status = &status;
@@ -139,6 +140,10 @@ static void test_info_all_has_every_promised_field(void **state)
         "connected_clients:3",
         "unknown_replies:2",
         "raft_server0:id=2,address=127.0.0.1:7002,role=voter,match=0",
+        "role:master",
+        "connected_slaves:1",
+        "rdb_last_save_time:1700000000",
+        "cluster_enabled:1",
         "raft_server1:id=3,address=[::1]:7003,role=standby,match=99"};
     (void)state;
     info(NULL);
@@ -181,6 +186,49 @@ static void test_info_section_gives_that_alone(void **state)
     assert_string_equal(text, "");
 }
 
+/* INFO with several sections; one given twice appears once. */
+static void test_info_several_sections_come_in_their_order(void **state)
+{
+    struct bytes argv[4] = {{(const uint8_t *)"INFO", 4},
+                            {(const uint8_t *)"keyspace", 8},
+                            {(const uint8_t *)"CLUSTER", 7},
+                            {(const uint8_t *)"keyspace", 8}};
+    struct buffer reply;
+    (void)state;
+    facts.n_keys = 0;
+    facts.status = NULL;
+    buffer_init(&reply);
+    info_reply(&facts, 4, argv, &reply);
+    buffer_append(&reply, "", 1);
+    assert_string_equal((const char *)buffer_data(&reply),
+                        "$44\r\n# Cluster\r\ncluster_enabled:1\r\n\r\n"
+                        "# Keyspace\r\n\r\n");
+    buffer_close(&reply);
+}
+
+static void test_info_calls_are_shown_when_asked_for(void **state)
+{
+    unsigned n;
+    const struct command *table = command_table(&n);
+    uint64_t *calls = calloc(n, sizeof *calls);
+    struct bytes get = {(const uint8_t *)"get", 3};
+    (void)state;
+    assert_non_null(calls);
+    calls[command_find(get) - table] = 5;
+    facts.calls = calls;
+    info(NULL);
+    assert_null(strstr(text, "# Commandstats"));
+    info("default");
+    assert_null(strstr(text, "# Commandstats"));
+    info("all");
+    assert_true(has_line("cmdstat_get:calls=5"));
+    assert_false(has_field("cmdstat_set"));
+    info("commandstats");
+    assert_string_equal(text, "# Commandstats\r\ncmdstat_get:calls=5\r\n");
+    facts.calls = NULL;
+    free(calls);
+}
+
 static void test_info_roles_have_their_names(void **state)
 {
     static const char *const lines[] = {
@@ -218,9 +266,13 @@ static void test_info_unknown_facts_are_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(all_has_every_promised_field), TEST(lines_have_the_form_of_redis),
-        TEST(section_gives_that_alone),     TEST(roles_have_their_names),
+        TEST(all_has_every_promised_field),
+        TEST(lines_have_the_form_of_redis),
+        TEST(section_gives_that_alone),
+        TEST(roles_have_their_names),
         TEST(unknown_facts_are_left_out),
+        TEST(several_sections_come_in_their_order),
+        TEST(calls_are_shown_when_asked_for),
     };
     return cmocka_run_group_tests_name("info", tests, NULL, NULL);
 }

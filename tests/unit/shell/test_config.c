@@ -13,6 +13,7 @@
 
 #include "node/cluster_id.h"
 #include "node/config.h"
+#include "node/command.h"
 #include "node/config_command.h"
 
 enum { ARGS_MAX = 16 };
@@ -292,18 +293,52 @@ static void test_cluster_id_depends_on_name_and_members_only(void **state)
 /* ---- CONFIG GET
  * ------------------------------------------------------------*/
 
-static void expect_config_get(const char *pattern, const char *reply)
+static unsigned n_changed, n_reset;
+
+static void changed(void *ctx)
 {
-    struct bytes argv[3] = {{(const uint8_t *)"CONFIG", 6},
-                            {(const uint8_t *)"GET", 3},
-                            {(const uint8_t *)pattern, strlen(pattern)}};
+    (void)ctx;
+    n_changed++;
+}
+
+static void reset(void *ctx)
+{
+    (void)ctx;
+    n_reset++;
+}
+
+/* CONFIG and these words, separated by blanks; '_' stands for no bytes. */
+static void expect_config(const char *words, const char *reply)
+{
+    const struct config_hooks hooks = {NULL, changed, reset};
+    struct bytes argv[16] = {{(const uint8_t *)"CONFIG", 6}};
+    char copy[512];
+    char *save = NULL;
+    uint32_t argc = 1;
     struct buffer b;
 
+    assert_true(strlen(words) < sizeof copy);
+    strcpy(copy, words);
+    for (char *w = strtok_r(copy, " ", &save); w != NULL;
+         w = strtok_r(NULL, " ", &save)) {
+        argv[argc].data = (const uint8_t *)w;
+        argv[argc++].size = strcmp(w, "_") == 0 ? 0 : strlen(w);
+    }
     buffer_init(&b);
-    config_command(&config, 3, argv, &b);
+    if (command_check(argc, argv, &b) != NULL) {
+        config_command(&config, &hooks, argc, argv, &b);
+    }
     buffer_append(&b, "", 1);
     assert_string_equal((const char *)buffer_data(&b), reply);
     buffer_close(&b);
+}
+
+static void expect_config_get(const char *pattern, const char *reply)
+{
+    char words[128];
+
+    snprintf(words, sizeof words, "GET %s", pattern);
+    expect_config(words, reply);
 }
 
 static void test_config_command_get_answers_by_glob(void **state)
@@ -316,6 +351,105 @@ static void test_config_command_get_answers_by_glob(void **state)
     expect_config_get("nothing", "*0\r\n");
     expect_config_get("append*", "*4\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"
                                  "$11\r\nappendfsync\r\n$6\r\nalways\r\n");
+}
+
+static void test_config_command_get_repeats_the_name_as_asked(void **state)
+{
+    (void)state;
+    load(NULL);
+    expect_config_get("MaxClients",
+                      "*2\r\n$10\r\nMaxClients\r\n$5\r\n10000\r\n");
+    expect_config("GET timeout max-clients",
+                  "*4\r\n$11\r\nmax-clients\r\n$5\r\n10000\r\n"
+                  "$7\r\ntimeout\r\n$1\r\n0\r\n");
+    expect_config_get("_", "*0\r\n");
+    expect_config_get("nothing*", "*0\r\n");
+}
+
+static void test_config_command_set_changes_all_pairs_or_none(void **state)
+{
+    (void)state;
+    load(NULL);
+    n_changed = 0;
+    expect_config("SET max-clients 7 Client-Output-Bytes 2m", "+OK\r\n");
+    assert_int_equal(config.max_clients, 7);
+    assert_int_equal(config.client_output_bytes, 2 << 20);
+    assert_int_equal(n_changed, 1);
+    expect_config("SET max-clients 8 data-dir /elsewhere",
+                  "-ERR CONFIG SET failed (possibly related to argument "
+                  "'data-dir') - can't set immutable config\r\n");
+    expect_config("SET max-clients 8 foo 1",
+                  "-ERR Unknown option or number of arguments for CONFIG SET "
+                  "- 'foo'\r\n");
+    expect_config("SET max-clients 8 MAX-CLIENTS 9",
+                  "-ERR CONFIG SET failed (possibly related to argument "
+                  "'MAX-CLIENTS') - duplicate parameter\r\n");
+    expect_config("SET max-clients 8 batch-delay-ms soon",
+                  "-ERR CONFIG SET failed (possibly related to argument "
+                  "'batch-delay-ms') - batch-delay-ms: \"soon\" is not a "
+                  "number of ms from 1 to 1000\r\n");
+    expect_config("SET max-clients _",
+                  "-ERR CONFIG SET failed (possibly related to argument "
+                  "'max-clients') - max-clients: \"\" is not a number of "
+                  "connections from 1 to 1000000\r\n");
+    assert_int_equal(config.max_clients, 7);
+    assert_int_equal(n_changed, 1);
+}
+
+static void test_config_command_set_takes_the_names_of_redis(void **state)
+{
+    (void)state;
+    load(NULL);
+    expect_config("SET maxclients 5 timeout 3", "+OK\r\n");
+    assert_int_equal(config.max_clients, 5);
+    assert_int_equal(config.client_idle_timeout_ms, 3000);
+    expect_config("SET timeout -1",
+                  "-ERR CONFIG SET failed (possibly related to argument "
+                  "'timeout') - argument couldn't be parsed into an "
+                  "integer\r\n");
+    expect_config("SET appendonly no",
+                  "-ERR CONFIG SET failed (possibly related to argument "
+                  "'appendonly') - can't set immutable config\r\n");
+    expect_config("SET log-level debug", "+OK\r\n");
+    assert_int_equal(config.trace_max, TRACE_DEBUG);
+}
+
+/* Every option says whether it may be set, and those that may, can be. */
+static void test_config_command_set_to_its_own_value_always_works(void **state)
+{
+    char value[CONFIG_VALUE_MAX];
+    const char *name;
+    unsigned n_live = 0, n_fixed = 0;
+
+    (void)state;
+    load(NULL);
+    for (unsigned i = 0; config_show(&config, i, &name, value); i++) {
+        struct bytes n = {(const uint8_t *)name, strlen(name)};
+        struct bytes v = {(const uint8_t *)value, strlen(value)};
+        int rc = config_set(&config, n, v, &info);
+        assert_true(rc == 0 || rc == ERR_ACCESS);
+        n_live += rc == 0;
+        n_fixed += rc != 0;
+    }
+    assert_true(n_live >= 20 && n_fixed >= 10);
+}
+
+static void test_config_command_other_subcommands(void **state)
+{
+    (void)state;
+    load(NULL);
+    n_reset = 0;
+    expect_config("RESETSTAT", "+OK\r\n");
+    assert_int_equal(n_reset, 1);
+    expect_config("RESETSTAT x", "-ERR wrong number of arguments for "
+                                 "'config|resetstat' command\r\n");
+    expect_config("REWRITE", "-ERR The server is running without a config "
+                             "file\r\n");
+    expect_config("SET a", "-ERR wrong number of arguments for 'config|set' "
+                           "command\r\n");
+    expect_config("SET a 1 b", "-ERR syntax error\r\n");
+    expect_config("FOO", "-ERR unknown subcommand 'FOO'. Try CONFIG "
+                         "HELP.\r\n");
 }
 
 int main(void)
@@ -339,6 +473,11 @@ int main(void)
         T(test_config_complete_alone_is_a_cluster_of_one),
         T(test_cluster_id_depends_on_name_and_members_only),
         T(test_config_command_get_answers_by_glob),
+        T(test_config_command_get_repeats_the_name_as_asked),
+        T(test_config_command_set_changes_all_pairs_or_none),
+        T(test_config_command_set_takes_the_names_of_redis),
+        T(test_config_command_set_to_its_own_value_always_works),
+        T(test_config_command_other_subcommands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

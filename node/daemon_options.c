@@ -1,0 +1,68 @@
+/* From the options of the node to those of its parts, at the start and again
+ * after CONFIG SET. */
+#include "node/daemon_private.h"
+
+#include <string.h>
+
+#include "node/trace.h"
+
+void daemon_service_options(const struct config *c, struct service_options *out)
+{
+    memset(out, 0, sizeof *out);
+    out->request_timeout_ms = (unsigned)c->request_timeout_ms;
+    out->session_pending_max = c->client_pending_max;
+    out->session_bytes_max = c->client_bytes_max;
+    out->pending_bytes_max = c->pending_bytes_max;
+    out->reply_bytes_max = c->reply_bytes_max;
+}
+
+void daemon_replica_options(const struct config *c, struct replica_options *out)
+{
+    memset(out, 0, sizeof *out);
+    out->id = c->id;
+    out->data_dir = c->data_dir;
+    out->election_timeout_ms = (unsigned)c->election_timeout_ms;
+    out->heartbeat_ms = (unsigned)c->heartbeat_ms;
+    out->segment_bytes = c->segment_bytes;
+    out->cache_bytes = c->cache_bytes;
+    out->aio_filesystems = c->aio_filesystems;
+    out->snapshot_log_bytes = c->snapshot_log_bytes;
+    out->snapshot_entries = c->snapshot_entries;
+    out->trailing_entries = c->trailing_entries;
+    out->snapshot_rate_bytes = c->snapshot_rate_bytes;
+    out->inflight_entries = (unsigned)c->inflight_entries;
+    out->uncommitted_entries_max = c->uncommitted_entries_max;
+    out->uncommitted_bytes_max = c->uncommitted_bytes_max;
+    out->batch_bytes = c->batch_bytes;
+    out->batch_delay_ms = (unsigned)c->batch_delay_ms;
+}
+
+void daemon_server_options(const struct config *c, struct server_options *out)
+{
+    memset(out, 0, sizeof *out);
+    out->listen_address = c->listen_client;
+    out->max_clients = c->max_clients;
+    out->limits.n_args_max = (uint32_t)c->client_args_max;
+    out->limits.inline_max = (uint32_t)c->client_inline_bytes;
+    out->limits.bulk_max = c->client_bulk_bytes;
+    out->limits.request_max = c->client_request_bytes;
+    out->output_bytes = c->client_output_bytes;
+    out->idle_timeout_ms = c->client_idle_timeout_ms;
+    out->write_timeout_ms = c->client_write_timeout_ms;
+}
+
+void daemon_configure(void *ctx)
+{
+    struct daemon *d = ctx;
+    struct service_options service;
+    struct replica_options replica;
+    struct server_options server;
+
+    trace_init(d->config->id, d->config->trace_max);
+    daemon_service_options(d->config, &service);
+    service_configure(d->service, &service);
+    daemon_replica_options(d->config, &replica);
+    replica_configure(d->replica, &replica, d->config->trace_max);
+    daemon_server_options(d->config, &server);
+    server_configure(d->server, &server);
+}
