@@ -13,6 +13,7 @@
 enum { CLOCK_WAIT_MAX_MS = 200 };
 
 int64_t clock_now_ms(void);
+int64_t clock_now_us(void);
 
 /* Milliseconds until the deadline for one poll(2): 0..CLOCK_WAIT_MAX_MS. */
 int clock_left_ms(int64_t deadline_ms);

@@ -33,10 +33,17 @@ static const char *const synonyms[][2] = {
     {"down", "local down"},
     {"kill", "local kill"},
     {"restart", "local restart"},
-    {"export", "scan --values"},
+    {"dump", "export"},
+    {"set-config", "config set"},
+    {"transfer", "leader transfer"},
+    {"stepdown", "leader transfer"},
+    {"pause", "local pause"},
+    {"resume", "local resume"},
+    {"logs", "local logs"},
+    {"shell", "prompt"},
 };
 
-static uint64_t verb_options(const struct verb *verb)
+uint64_t command_line_options(const struct verb *verb)
 {
     return common_options | verb->options |
            (verb->timeout_ms > 0 ? OPTION_BIT(TIMEOUT) : 0);
@@ -90,27 +97,74 @@ static bool is_option(const char *arg)
     return arg[0] == '-' && arg[1] != '\0' && !(arg[1] >= '0' && arg[1] <= '9');
 }
 
-/* Take the word as the verb or its second half; 0 if more is needed. */
-static int take_verb_word(struct invocation *in, const struct verb *verbs,
-                          size_t n_verbs, const char *word, bool *local,
-                          struct err_info *info)
+/* Do verbs of two words begin with this one? */
+static bool is_group(const struct verb *verbs, size_t n_verbs, const char *word)
+{
+    size_t size = strlen(word);
+    for (size_t i = 0; i < n_verbs; i++) {
+        if (strncmp(verbs[i].name, word, size) == 0 &&
+            verbs[i].name[size] == ' ') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "'local' needs one of: up, down, ..." */
+static int fail_group(const struct verb *verbs, size_t n_verbs,
+                      const char *group, struct err_info *info)
+{
+    char words[ERR_MESSAGE_MAX / 2] = "";
+    size_t size = strlen(group);
+    for (size_t i = 0; i < n_verbs; i++) {
+        size_t at = strlen(words);
+        if (strncmp(verbs[i].name, group, size) == 0 &&
+            verbs[i].name[size] == ' ') {
+            snprintf(words + at, sizeof(words) - at, "%s%s", at > 0 ? ", " : "",
+                     verbs[i].name + size + 1);
+        }
+    }
+    return err_set(info, ERR_INVALID, "'%s' needs one of: %s", group, words);
+}
+
+/* What has been read of a command line. */
+struct parse {
+    const struct verb *verbs;
+    size_t n_verbs;
+    /* The first word of a verb of two, as long as the second may come: "local",
+     * which is no verb alone, or "leader", which is one. */
+    const char *group;
+    bool help;
+};
+
+/* Take the word as the verb or as its second half. Returns 1 if it is neither,
+ * but the first argument of the verb. */
+static int take_verb_word(struct invocation *in, struct parse *p,
+                          const char *word, struct err_info *info)
 {
     char name[64];
-    if (!*local && strcmp(word, "local") == 0) {
-        *local = true;
+    snprintf(name, sizeof(name), "%s%s%s", p->group == NULL ? "" : p->group,
+             p->group == NULL ? "" : " ", word);
+    const struct verb *found = find_verb(p->verbs, p->n_verbs, name);
+    bool grouped = p->group != NULL;
+    p->group = !grouped && is_group(p->verbs, p->n_verbs, word) ? word : NULL;
+    if (found != NULL) {
+        in->verb = found;
         return 0;
     }
-    snprintf(name, sizeof(name), "%s%s", *local ? "local " : "", word);
-    in->verb = find_verb(verbs, n_verbs, name);
-    if (in->verb == NULL && strcmp(word, "help") != 0) {
-        return fail_verb(verbs, n_verbs, name, info);
+    if (in->verb != NULL && in->verb->max_args > 0) {
+        return 1;
     }
-    return 0;
+    if (!grouped && strcmp(word, "help") == 0) {
+        p->help = true;
+        return 0;
+    }
+    return p->group != NULL ? 0 : fail_verb(p->verbs, p->n_verbs, name, info);
 }
 
 static int check_options(const struct invocation *in, struct err_info *info)
 {
-    uint64_t wrong = in->options.seen & ~verb_options(in->verb);
+    uint64_t wrong = in->options.seen & ~command_line_options(in->verb);
     for (int i = 0; i < OPTION_N; i++) {
         if ((wrong & (UINT64_C(1) << i)) != 0) {
             return err_set(info, ERR_INVALID,
@@ -159,12 +213,34 @@ static void take_rest(struct invocation *in, char **argv, int argc, int at)
     }
 }
 
+int command_line_check(const struct invocation *in, struct err_info *info)
+{
+    int rc = check_options(in, info);
+    return rc != 0 ? rc : check_args(in, info);
+}
+
+static int finish_parse(const struct invocation *in, const struct parse *p,
+                        struct err_info *info)
+{
+    if (p->help || in->options.help) {
+        return ERR_EXISTS;
+    }
+    if (in->verb != NULL) {
+        return command_line_check(in, info);
+    }
+    if (p->group != NULL) {
+        return fail_group(p->verbs, p->n_verbs, p->group, info);
+    }
+    return err_set(info, ERR_NOTFOUND,
+                   "no verb; concordctl --help lists them, and on a terminal "
+                   "concordctl alone is a prompt");
+}
+
 int command_line_parse(struct invocation *in, const struct verb *verbs,
                        size_t n_verbs, int argc, char **argv,
                        struct err_info *info)
 {
-    bool local = false;
-    bool help = false;
+    struct parse p = {verbs, n_verbs, NULL, false};
     memset(in, 0, sizeof(*in));
     /* Arguments move to the front of argv, over words already read. */
     in->args = argv + 1;
@@ -182,39 +258,32 @@ int command_line_parse(struct invocation *in, const struct verb *verbs,
                 return used;
             }
             at += used;
-        } else if (in->verb == NULL) {
-            int rc = take_verb_word(in, verbs, n_verbs, word, &local, info);
-            if (rc != 0) {
-                return rc;
-            }
-            help = help || strcmp(word, "help") == 0;
-            at++;
-        } else {
-            in->args[in->n_args++] = argv[at++];
+            continue;
         }
+        int rc = in->verb == NULL || (p.group != NULL && in->n_args == 0)
+                     ? take_verb_word(in, &p, word, info)
+                     : 1;
+        if (rc < 0) {
+            return rc;
+        }
+        if (rc > 0) {
+            in->args[in->n_args++] = argv[at];
+        }
+        at++;
     }
-    if (help || in->options.help) {
-        return ERR_EXISTS;
-    }
-    if (in->verb == NULL) {
-        return local ? err_set(info, ERR_INVALID,
-                               "'local' needs one of: up, down, kill, "
-                               "restart, status")
-                     : err_set(info, ERR_INVALID,
-                               "no verb; concordctl --help lists them");
-    }
-    int rc = check_options(in, info);
-    return rc != 0 ? rc : check_args(in, info);
+    return finish_parse(in, &p, info);
 }
 
 void command_line_print_help(FILE *out, const struct verb *verbs,
                              size_t n_verbs)
 {
     fputs("concordctl " CONCORDKV_VERSION " - work with a ConcordKV cluster\n\n"
-          "usage: concordctl VERB [ARGUMENTS] [OPTIONS]\n\nverbs:\n",
+          "usage: concordctl VERB [ARGUMENTS] [OPTIONS]\n"
+          "       concordctl [OPTIONS]         a prompt, on a terminal\n\n"
+          "verbs:\n",
           out);
     for (size_t i = 0; i < n_verbs; i++) {
-        fprintf(out, "  %-14s  %s\n", verbs[i].name, verbs[i].summary);
+        fprintf(out, "  %-17s  %s\n", verbs[i].name, verbs[i].summary);
     }
     fputs("\noptions of most verbs:\n", out);
     option_print_help(out, common_options | OPTION_BIT(ENDPOINTS) |
@@ -236,7 +305,7 @@ void command_line_print_verb_help(FILE *out, const struct verb *verb)
         fprintf(out, "\n%s\n", verb->details);
     }
     fputs("\noptions:\n", out);
-    option_print_help(out, verb_options(verb));
+    option_print_help(out, command_line_options(verb));
     if (verb->timeout_ms > 0) {
         fprintf(out, "\n--timeout is %lld s unless given. ",
                 (long long)(verb->timeout_ms / 1000));

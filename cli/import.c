@@ -30,7 +30,8 @@ static void import_end_input(struct import *im, int code)
 static void import_begin_waiting(struct import *im, const char *why)
 {
     if (im->waiting_ms == 0) {
-        im->waiting_ms = clock_now_ms();
+        /* What is found out late was broken since the last acknowledgement. */
+        im->waiting_ms = im->acknowledged_ms;
         im->n_interruptions++;
         progress_note(&im->progress,
                       "import: %s; waiting for the cluster, %zu records are "
@@ -168,10 +169,12 @@ static void import_take_refusal(struct import *im, const redisReply *reply)
     if (reply->type == REDIS_REPLY_ERROR) {
         err_escape(words, sizeof(words), reply->str, reply->len);
     } else {
-        snprintf(words, sizeof(words), "a reply that is not +OK");
+        snprintf(words, sizeof(words),
+                 "a reply that is neither +OK nor a number");
     }
     if (!im->ending) {
-        err_set(&im->info, ERR_INVALID, "line %" PRIu64 ", key '%s': %s",
+        err_set(&im->info, ERR_INVALID, "%s %" PRIu64 ", key '%s': %s",
+                im->reader.format == RECORD_RESP ? "command" : "line",
                 item->line, key, words);
     }
     window_fail(&im->window);
@@ -184,7 +187,9 @@ static void import_take_one(struct import *im, const redisReply *reply)
     uint64_t offset;
     switch (client_classify(reply)) {
     case REPLY_FINE:
-        if (reply->type != REDIS_REPLY_STATUS) {
+        /* A number is what DEL and the like in a RESP file answer. */
+        if (reply->type != REDIS_REPLY_STATUS &&
+            reply->type != REDIS_REPLY_INTEGER) {
             import_take_refusal(im, reply);
             return;
         }

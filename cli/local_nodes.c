@@ -7,6 +7,7 @@
 
 #include "cli/clock.h"
 #include "cli/cluster_wait.h"
+#include "cli/text.h"
 
 void node_set_add(struct node_set *s, uint64_t node)
 {
@@ -87,6 +88,9 @@ int local_stop(const struct local *l, const struct node_set *which,
             process_signal(&p, SIGTERM, &info) != 0 &&
             info.code != ERR_NOTFOUND) {
             code = verb_fail(EXIT_CODE_REFUSED, "%s", info.message);
+        } else if (node_set_has(which, node) && process_is_paused(&p)) {
+            /* A paused process takes the signal when it is woken. */
+            (void)process_signal(&p, SIGCONT, &info);
         }
     }
     for (uint64_t node = 1; node <= l->config.n_nodes; node++) {
@@ -156,4 +160,80 @@ int local_wait_up(const struct invocation *in, const struct local *l,
     fprintf(stderr, "concordctl: nodes that run are left running; "
                     "'concordctl local down' stops them\n");
     return code;
+}
+
+int local_open(const struct invocation *in, struct local *l)
+{
+    struct err_info info;
+    int rc = local_init(l, in->options.dir, &info);
+    if (rc != 0) {
+        return verb_fail(EXIT_CODE_USAGE, "%s", info.message);
+    }
+    /* Look before locking: locking makes the directory. */
+    rc = local_load(l, &info);
+    if (rc == 0) {
+        rc = local_lock(l, &info);
+    }
+    if (rc != 0) {
+        return verb_fail(rc == ERR_NOTFOUND ? EXIT_CODE_NOT_FOUND
+                                            : EXIT_CODE_REFUSED,
+                         "%s", info.message);
+    }
+    return EXIT_CODE_OK;
+}
+
+int local_choose_node(const struct invocation *in, const struct local *l,
+                      uint64_t *node)
+{
+    struct endpoint_list endpoints;
+    static struct cluster_view view; /* large */
+    int64_t deadline = verb_deadline_ms(in);
+    if (strcmp(in->options.node, "leader") != 0) {
+        if (text_parse_count(in->options.node, 1, l->config.n_nodes, node) !=
+            0) {
+            return verb_fail(EXIT_CODE_USAGE,
+                             "--node needs a number from 1 to %" PRIu64
+                             " or the word leader",
+                             l->config.n_nodes);
+        }
+        return EXIT_CODE_OK;
+    }
+    local_endpoints(l, &endpoints);
+    for (;;) {
+        cluster_view_ask(&view, &endpoints, CLUSTER_NODE_MS);
+        if (view.leader >= 0) {
+            *node = view.nodes[view.leader].info.node_id;
+            return *node >= 1 && *node <= l->config.n_nodes
+                       ? EXIT_CODE_OK
+                       : verb_fail(EXIT_CODE_REFUSED,
+                                   "the leader is none of this cluster's "
+                                   "nodes");
+        }
+        if (clock_interrupted()) {
+            return verb_fail(EXIT_CODE_INTERRUPTED, "interrupted");
+        }
+        if (clock_now_ms() >= deadline) {
+            return verb_fail(EXIT_CODE_UNREACHABLE,
+                             "no node of the cluster leads");
+        }
+        clock_pause(CLUSTER_POLL_MS, deadline);
+    }
+}
+
+int local_print_done(const struct invocation *in, const char *what,
+                     uint64_t node, pid_t pid)
+{
+    if (in->options.output == OUTPUT_JSON) {
+        struct json_writer w = json_writer(stdout);
+        json_open(&w, '{');
+        json_name(&w, what);
+        json_uint(&w, node);
+        json_name(&w, "pid");
+        json_int(&w, pid);
+        json_close(&w, '}');
+        json_end(&w);
+    } else {
+        printf("%s node %" PRIu64 " (process %d)\n", what, node, (int)pid);
+    }
+    return verb_finish(EXIT_CODE_OK);
 }

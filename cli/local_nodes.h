@@ -21,6 +21,15 @@ bool node_set_is_empty(const struct node_set *s);
 void node_set_print_json(struct json_writer *w, const char *name,
                          const struct node_set *s);
 
+/* Find the directory of --dir, lock it, read the cluster. */
+int local_open(const struct invocation *in, struct local *l);
+/* --node: a number, or whoever leads now. */
+int local_choose_node(const struct invocation *in, const struct local *l,
+                      uint64_t *node);
+/* "killed node 2 (process 4711)" */
+int local_print_done(const struct invocation *in, const char *what,
+                     uint64_t node, pid_t pid);
+
 struct node_set local_running(const struct local *l);
 
 /* SIGKILL and wait until it is gone. */

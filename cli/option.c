@@ -31,11 +31,31 @@ static const char *const names[OPTION_N] = {
 };
 
 /* The one-letter forms of the first options of the list. */
-static const char letters[] = "heo";
+static const char letters[] = "heof";
 
 const char *option_name(enum option_id id)
 {
     return names[id];
+}
+
+char option_letter(enum option_id id)
+{
+    return (size_t)id < sizeof(letters) - 1 ? letters[id] : '\0';
+}
+
+const char *option_value(enum option_id id)
+{
+    return specs[id].value;
+}
+
+bool option_is_choice(enum option_id id)
+{
+    return specs[id].type == CHOICE;
+}
+
+const char *option_help(enum option_id id)
+{
+    return specs[id].help;
 }
 
 static int option_find(const char *name, size_t size)
@@ -199,7 +219,9 @@ void option_print_help(FILE *out, uint64_t mask)
         if ((mask & (UINT64_C(1) << i)) == 0) {
             continue;
         }
-        int n = i < 3 ? fprintf(out, "  -%c, ", "heo"[i]) : fprintf(out, "  ");
+        char letter = option_letter((enum option_id)i);
+        int n = letter != '\0' ? fprintf(out, "  -%c, ", letter)
+                               : fprintf(out, "  ");
         n += fprintf(out, "--%s%s%s", specs[i].name,
                      specs[i].value == NULL ? "" : " ",
                      specs[i].value == NULL ? "" : specs[i].value);

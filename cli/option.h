@@ -24,6 +24,8 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON };
       "default 127.0.0.1:7001,127.0.0.1:7002,127.0.0.1:7003")                  \
     X(OUTPUT, "output", CHOICE, output, "table|json", 0, 0,                    \
       "form of the result; default table")                                     \
+    X(FOLLOW, "follow", FLAG, follow, NULL, 0, 0,                              \
+      "go on as more is written, until Ctrl-C")                                \
     X(TIMEOUT, "timeout", TIME, timeout_ms, "TIME", 0, 0,                      \
       "how long to keep trying: 5, 2.5, 300ms, 1m; seconds unless said")       \
     X(DIRECT, "direct", FLAG, direct, NULL, 0, 0,                              \
@@ -35,20 +37,29 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON };
     X(MATCH, "match", TEXT, match, "PATTERN", 0, 0,                            \
       "only keys that match, as in SCAN: * ? [a-z]")                           \
     X(COUNT, "count", COUNT, count, "N", 1, 1000000,                           \
-      "how many keys to ask for at a time; default 1000")                      \
-    X(LIMIT, "limit", COUNT, limit, "N", 1, UINT64_MAX, "stop after N keys")   \
+      "keys to ask for at a time, default 1000; ping: how many, default 100")  \
+    X(INTERVAL, "interval", TIME, interval_ms, "TIME", 0, 0,                   \
+      "from one round to the next; default 20ms")                              \
+    X(LIMIT, "limit", COUNT, limit, "N", 1, UINT64_MAX,                        \
+      "stop after N keys, entries or records")                                 \
     X(VALUES, "values", FLAG, values, NULL, 0, 0,                              \
       "the values too, in a form that `import` reads")                         \
-    X(FORMAT, "format", CHOICE, format, "auto|tsv|jsonl", 0, 0,                \
-      "form of the input; auto: by the file's name, else jsonl if the "        \
-      "first line begins with {")                                              \
+    X(FORMAT, "format", CHOICE, format, "auto|tsv|jsonl|resp", 0, 0,           \
+      "form of the records; auto: by the file's name, else import looks at "   \
+      "the first byte and export writes jsonl")                                \
     X(WINDOW, "window", COUNT, window, "N", 1, 100000,                         \
       "records sent and not yet acknowledged; default 1024")                   \
     X(FROM_LINE, "from-line", COUNT, from_line, "N", 1, UINT64_MAX,            \
-      "leave out the lines before N, to resume")                               \
+      "leave out the lines (of RESP: commands) before N, to resume")           \
     X(LINE_BYTES, "line-bytes-max", COUNT, line_bytes_max, "BYTES", 1024,      \
-      1 << 30, "longest line accepted; default 64 MiB")                        \
+      1 << 30, "longest line (of RESP: command) accepted; default 64 MiB")     \
     X(QUIET, "quiet", FLAG, quiet, NULL, 0, 0, "no progress display")          \
+    X(ENTRIES, "entries", FLAG, entries, NULL, 0, 0,                           \
+      "list each entry of a log, each record of a snapshot")                   \
+    X(FROM_INDEX, "from-index", COUNT, from_index, "N", 1, UINT64_MAX,         \
+      "list entries from this index on")                                       \
+    X(LINES, "lines", COUNT, lines, "N", 1, 1000000,                           \
+      "how many lines of the end to show; default 20")                         \
     X(HASH, "hash", FLAG, hash, NULL, 0, 0,                                    \
       "a column with the state hash (json always has it)")                     \
     X(ADDRESS, "address", FLAG, address, NULL, 0, 0,                           \
@@ -100,6 +111,13 @@ int option_take(struct options *o, char **args, int n_args, int at,
                 struct err_info *info);
 
 const char *option_name(enum option_id id);
+/* Its one-letter form, '\0' if it has none. */
+char option_letter(enum option_id id);
+/* What its value is called ("N", or the words "a|b" of a choice); NULL: a
+ * flag. */
+const char *option_value(enum option_id id);
+bool option_is_choice(enum option_id id);
+const char *option_help(enum option_id id);
 /* Lines of help for the options in the mask. */
 void option_print_help(FILE *out, uint64_t mask);
 

@@ -120,6 +120,14 @@ bool process_is_alive(const struct process *p)
            start_ticks == p->start_ticks && state != 'Z' && state != 'X';
 }
 
+bool process_is_paused(const struct process *p)
+{
+    char state;
+    uint64_t start_ticks;
+    return process_is_alive(p) && read_stat(p->pid, &state, &start_ticks) &&
+           start_ticks == p->start_ticks && (state == 'T' || state == 't');
+}
+
 int process_signal(const struct process *p, int number, struct err_info *info)
 {
     int failed = 0;

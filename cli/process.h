@@ -34,6 +34,9 @@ int process_load(struct process *p, const char *path, struct err_info *info);
 /* Is this very process alive (a zombie is not)? */
 bool process_is_alive(const struct process *p);
 
+/* Is it alive, and stopped by SIGSTOP? */
+bool process_is_paused(const struct process *p);
+
 /* Signal this very process. Errors: ERR_NOTFOUND if it has ended, ERR_ACCESS,
  * ERR_IO. */
 int process_signal(const struct process *p, int number, struct err_info *info);

@@ -61,13 +61,15 @@ char *progress_format(const struct progress *p, int width, int64_t now_ms,
     if (p->total > 0) {
         uint64_t done = p->done < p->total ? p->done : p->total;
         part = (double)done / (double)p->total;
-        int64_t left =
-            part > 0 ? (int64_t)((double)elapsed * (1 - part) / part) : 0;
-        text_duration(time, left);
+        /* Of nothing, no rate follows. */
+        bool known = part > 0;
+        text_duration(time, known
+                                ? (int64_t)((double)elapsed * (1 - part) / part)
+                                : elapsed);
         snprintf(head, sizeof(head), "%.40s %3d%% ", p->label,
                  (int)(part * 100));
-        snprintf(tail, sizeof(tail), " %s %.20s, %s/s, %s left", count, p->unit,
-                 rate, time);
+        snprintf(tail, sizeof(tail), " %s %.20s, %s/s, %s%s", count, p->unit,
+                 rate, time, known ? " left" : "");
     } else {
         text_duration(time, elapsed);
         snprintf(head, sizeof(head), "%.40s", p->label);

@@ -1,10 +1,30 @@
 /* One line to one record; see record.h. */
 #include "cli/record.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "cli/text.h"
+
+enum record_format record_format_choose(enum record_format format,
+                                        const char *path)
+{
+    static const struct {
+        const char *end;
+        enum record_format format;
+    } rows[] = {{".tsv", RECORD_TSV},
+                {".jsonl", RECORD_JSONL},
+                {".ndjson", RECORD_JSONL},
+                {".resp", RECORD_RESP}};
+    size_t size = strlen(path);
+    for (size_t i = 0; format == RECORD_AUTO && i < 4; i++) {
+        size_t end_size = strlen(rows[i].end);
+        if (size > end_size &&
+            strcmp(path + size - end_size, rows[i].end) == 0) {
+            format = rows[i].format;
+        }
+    }
+    return format;
+}
 
 static int record_check_key(const struct record *r, struct err_info *info)
 {
@@ -19,6 +39,7 @@ int record_parse_tsv(struct record *r, char *line, size_t size,
 {
     char *tab = memchr(line, '\t', size);
     size_t bad = 0;
+    memset(r, 0, sizeof(*r));
     if (size > 0 && line[size - 1] == '\r') {
         size--;
     }
@@ -217,6 +238,24 @@ static int take_string(struct cursor *c, char **out, size_t *out_size)
     return 0;
 }
 
+/* A whole number, digits only, above 0. */
+static int take_number(struct cursor *c, uint64_t *out)
+{
+    char digits[TEXT_NUMBER_MAX];
+    size_t n = 0;
+    cursor_skip_blanks(c);
+    while (c->at < c->end && n < sizeof(digits) - 1 && *c->at >= '0' &&
+           *c->at <= '9') {
+        digits[n++] = *c->at++;
+    }
+    digits[n] = '\0';
+    if (text_parse_count(digits, 1, INT64_MAX, out) != 0) {
+        return cursor_fail(c, "a whole number of milliseconds above 0 is "
+                              "needed here");
+    }
+    return 0;
+}
+
 static bool name_is(const char *name, size_t size, const char *wanted)
 {
     return size == strlen(wanted) && memcmp(name, wanted, size) == 0;
@@ -230,6 +269,13 @@ static int take_member(struct cursor *c, struct record *r)
     if (rc != 0) {
         return rc;
     }
+    if (name_is(name, name_size, "expire_at_ms")) {
+        if (r->expire_at_ms != 0) {
+            return cursor_fail(c, "expire_at_ms is given twice");
+        }
+        return cursor_take(c, ':') ? take_number(c, &r->expire_at_ms)
+                                   : cursor_fail(c, "':' is missing");
+    }
     bool base64 = name_is(name, name_size, "key_base64") ||
                   name_is(name, name_size, "value_base64");
     bool is_key = base64 ? name[0] == 'k' : name_is(name, name_size, "key");
@@ -237,8 +283,8 @@ static int take_member(struct cursor *c, struct record *r)
         char shown[64];
         err_escape(shown, sizeof(shown), name, name_size);
         return err_set(c->info, ERR_INVALID,
-                       "unknown member \"%s\"; key, value, key_base64 and "
-                       "value_base64 are known",
+                       "unknown member \"%s\"; key, value, key_base64, "
+                       "value_base64 and expire_at_ms are known",
                        shown);
     }
     char **data = is_key ? &r->key : &r->value;

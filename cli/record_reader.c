@@ -38,8 +38,9 @@ static int record_reader_make_room(struct record_reader *r,
     }
     if (held > r->line_bytes_max) {
         return err_set(info, ERR_TOOBIG,
-                       "line %" PRIu64 " is longer than %zu bytes; "
+                       "%s %" PRIu64 " is longer than %zu bytes; "
                        "--line-bytes-max raises the limit",
+                       r->format == RECORD_RESP ? "command" : "line",
                        r->line + 1, r->line_bytes_max);
     }
     if (held > r->buffer_bytes / 2) {
@@ -107,8 +108,48 @@ static bool is_blank(const char *line, size_t size)
     return size == 0 || (size == 1 && line[0] == '\r');
 }
 
-int record_reader_next(struct record_reader *r, struct record *record,
-                       struct err_info *info)
+/* The last line taken was no line: it begins a command. */
+static void record_reader_give_back(struct record_reader *r, size_t size)
+{
+    r->begin -= size + 1;
+    r->searched = r->begin;
+    r->offset -= size + 1;
+    r->line--;
+}
+
+/* The next command; SELECT 0 is passed over. */
+static int record_reader_next_resp(struct record_reader *r,
+                                   struct record *record, struct err_info *info)
+{
+    for (;;) {
+        struct err_info why;
+        size_t used = 0;
+        int rc = record_parse_resp(record, r->buffer + r->begin,
+                                   r->end - r->begin, &used, &why);
+        /* Nothing is searched for: the sizes say where a command ends. */
+        r->searched = r->begin;
+        if (rc == 0 && r->at_end && r->begin < r->end) {
+            rc = err_set(&why, ERR_INVALID, "the input ends inside a command");
+        }
+        if (rc == 0) {
+            return 0;
+        }
+        r->line++;
+        if (rc < 0) {
+            return err_set(info, rc, "command %" PRIu64 ", %.400s", r->line,
+                           why.message);
+        }
+        r->begin += used;
+        r->searched = r->begin;
+        r->offset += used;
+        if (record->key != NULL) {
+            return 1;
+        }
+    }
+}
+
+static int record_reader_next_line(struct record_reader *r,
+                                   struct record *record, struct err_info *info)
 {
     char *line;
     size_t size;
@@ -123,6 +164,11 @@ int record_reader_next(struct record_reader *r, struct record *record,
                        "--line-bytes-max raises the limit",
                        r->line, r->line_bytes_max);
     }
+    if (r->format == RECORD_AUTO && record_is_resp(line, size)) {
+        r->format = RECORD_RESP;
+        record_reader_give_back(r, size);
+        return record_reader_next_resp(r, record, info);
+    }
     if (r->format == RECORD_AUTO) {
         r->format = line[0] == '{' ? RECORD_JSONL : RECORD_TSV;
     }
@@ -135,4 +181,11 @@ int record_reader_next(struct record_reader *r, struct record *record,
                        why.message);
     }
     return 1;
+}
+
+int record_reader_next(struct record_reader *r, struct record *record,
+                       struct err_info *info)
+{
+    return r->format == RECORD_RESP ? record_reader_next_resp(r, record, info)
+                                    : record_reader_next_line(r, record, info);
 }

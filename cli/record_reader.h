@@ -28,7 +28,7 @@ struct record_reader {
     size_t searched; /* no newline in begin..searched */
     size_t end;
     bool at_end;     /* the descriptor has no more */
-    uint64_t line;   /* number of the last line handed out, from 1 */
+    uint64_t line;   /* number of the last line (of RESP: command), from 1 */
     uint64_t offset; /* bytes handed out so far, newlines included */
 };
 

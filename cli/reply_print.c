@@ -90,3 +90,28 @@ void reply_print_json(struct json_writer *w, const redisReply *reply)
 {
     print_json(w, reply, 0);
 }
+
+void pair_print_text(FILE *out, const char *key, size_t key_size,
+                     const redisReply *value)
+{
+    text_print_escaped(out, key, key_size);
+    if (value != NULL) {
+        putc('\t', out);
+        text_print_escaped(out, value->str, value->len);
+    }
+    putc('\n', out);
+}
+
+void pair_print_json(struct json_writer *w, const char *key, size_t key_size,
+                     const redisReply *value, bool null_value)
+{
+    json_open(w, '{');
+    json_bytes_member(w, "key", key, key_size);
+    if (value != NULL) {
+        json_bytes_member(w, "value", value->str, value->len);
+    } else if (null_value) {
+        json_name(w, "value");
+        json_null(w);
+    }
+    json_close(w, '}');
+}

@@ -50,19 +50,28 @@ int64_t verb_timeout_ms(const struct invocation *in);
 int verb_finish(int code);
 
 int verb_get(const struct invocation *in);
+int verb_mget(const struct invocation *in);
 int verb_put(const struct invocation *in);
 int verb_del(const struct invocation *in);
 int verb_incr(const struct invocation *in);
 int verb_scan(const struct invocation *in);
 int verb_exec(const struct invocation *in);
 int verb_import(const struct invocation *in);
+int verb_export(const struct invocation *in);
 int verb_status(const struct invocation *in);
 int verb_leader(const struct invocation *in);
+int verb_leader_transfer(const struct invocation *in);
 int verb_wait_healthy(const struct invocation *in);
+int verb_ping(const struct invocation *in);
+int verb_config_get(const struct invocation *in);
+int verb_config_set(const struct invocation *in);
 int verb_local_up(const struct invocation *in);
 int verb_local_down(const struct invocation *in);
 int verb_local_kill(const struct invocation *in);
+int verb_local_pause(const struct invocation *in);
+int verb_local_resume(const struct invocation *in);
 int verb_local_restart(const struct invocation *in);
 int verb_local_status(const struct invocation *in);
+int verb_local_logs(const struct invocation *in);
 
 #endif

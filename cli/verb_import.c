@@ -14,27 +14,6 @@
 
 enum { IMPORT_WINDOW_DEFAULT = 1024 };
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text);
-    size_t end_size = strlen(end);
-    return size > end_size && strcmp(text + size - end_size, end) == 0;
-}
-
-static enum record_format choose_format(const struct invocation *in,
-                                        const char *path)
-{
-    if (in->options.format != RECORD_AUTO) {
-        return (enum record_format)in->options.format;
-    }
-    if (ends_with(path, ".tsv")) {
-        return RECORD_TSV;
-    }
-    return ends_with(path, ".jsonl") || ends_with(path, ".ndjson")
-               ? RECORD_JSONL
-               : RECORD_AUTO;
-}
-
 /* The input's descriptor, or -1 after saying why not. total is its size. */
 static int open_input(const char *path, uint64_t *total)
 {
@@ -136,9 +115,11 @@ static int import_report(const struct invocation *in, const struct import *im,
     }
     if (im->code != EXIT_CODE_OK) {
         return verb_fail(im->code,
-                         "import stopped: %s; every line before %" PRIu64
+                         "import stopped: %s; every %s before %" PRIu64
                          " is acknowledged, to resume: --from-line %" PRIu64,
-                         im->info.message, resume_line(im), resume_line(im));
+                         im->info.message,
+                         im->reader.format == RECORD_RESP ? "command" : "line",
+                         resume_line(im), resume_line(im));
     }
     return verb_finish(im->code);
 }
@@ -165,8 +146,10 @@ int verb_import(const struct invocation *in)
     size_t line_max = o->line_bytes_max > 0 ? (size_t)o->line_bytes_max
                                             : IMPORT_LINE_BYTES_MAX;
     size_t n_items = o->window > 0 ? (size_t)o->window : IMPORT_WINDOW_DEFAULT;
-    if (record_reader_init(&im.reader, fd, choose_format(in, path), line_max) !=
-            0 ||
+    if (record_reader_init(
+            &im.reader, fd,
+            record_format_choose((enum record_format)in->options.format, path),
+            line_max) != 0 ||
         window_init(&im.window, n_items, IMPORT_WINDOW_BYTES) != 0) {
         verb_fail(code, "out of memory");
     } else {

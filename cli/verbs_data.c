@@ -1,4 +1,4 @@
-/* The verbs on keys: get put del incr scan exec. */
+/* The verbs on keys: get mget put del incr exec. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "cli/text.h"
 #include "cli/verb.h"
 
-enum { VALUE_FILE_BYTES_MAX = 64 * 1024 * 1024, SCAN_COUNT_DEFAULT = 1000 };
+enum { VALUE_FILE_BYTES_MAX = 64 * 1024 * 1024 };
 
 static bool wants_json(const struct invocation *in)
 {
@@ -39,21 +39,6 @@ static int fail_reply(redisReply *reply)
                      "the server's reply has an unexpected type");
 }
 
-static void print_get_json(const char *key, const redisReply *reply)
-{
-    struct json_writer w = json_writer(stdout);
-    json_open(&w, '{');
-    json_bytes_member(&w, "key", key, strlen(key));
-    if (reply->type == REDIS_REPLY_STRING) {
-        json_bytes_member(&w, "value", reply->str, reply->len);
-    } else {
-        json_name(&w, "value");
-        json_null(&w);
-    }
-    json_close(&w, '}');
-    json_end(&w);
-}
-
 int verb_get(const struct invocation *in)
 {
     const char *args[] = {"GET", in->args[0]};
@@ -70,7 +55,10 @@ int verb_get(const struct invocation *in)
         code = EXIT_CODE_NOT_FOUND;
     }
     if (wants_json(in)) {
-        print_get_json(in->args[0], reply);
+        struct json_writer w = json_writer(stdout);
+        pair_print_json(&w, in->args[0], strlen(in->args[0]),
+                        code == EXIT_CODE_OK ? reply : NULL, true);
+        json_end(&w);
     } else if (reply->type == REDIS_REPLY_NIL) {
         verb_fail(code, "no such key");
     } else if (in->options.raw) {
@@ -79,6 +67,60 @@ int verb_get(const struct invocation *in)
         reply_print_value(stdout, reply->str, reply->len,
                           isatty(STDOUT_FILENO) != 0);
     }
+    freeReplyObject(reply);
+    return verb_finish(code);
+}
+
+/* Exit codes: not found as soon as one of the keys is missing. */
+static int print_mget(const struct invocation *in, const redisReply *values)
+{
+    struct json_writer w = json_writer(stdout);
+    int code = EXIT_CODE_OK;
+    if (wants_json(in)) {
+        json_open(&w, '[');
+    }
+    for (int i = 0; i < in->n_args; i++) {
+        const char *key = in->args[i];
+        const redisReply *value = values->element[i];
+        bool found = value->type == REDIS_REPLY_STRING;
+        code = found ? code : EXIT_CODE_NOT_FOUND;
+        if (wants_json(in)) {
+            pair_print_json(&w, key, strlen(key), found ? value : NULL, true);
+        } else if (found) {
+            pair_print_text(stdout, key, strlen(key), value);
+        } else {
+            char shown[80];
+            verb_fail(code, "no such key: %s",
+                      err_escape(shown, sizeof(shown), key, strlen(key)));
+        }
+    }
+    if (wants_json(in)) {
+        json_close(&w, ']');
+        json_end(&w);
+    }
+    return code;
+}
+
+int verb_mget(const struct invocation *in)
+{
+    redisReply *reply;
+    const char **args = calloc((size_t)in->n_args + 1, sizeof(*args));
+    if (args == NULL) {
+        return verb_fail(EXIT_CODE_REFUSED, "out of memory");
+    }
+    struct command command = {in->n_args + 1, args, NULL};
+    args[0] = "MGET";
+    memcpy(args + 1, in->args, (size_t)in->n_args * sizeof(*args));
+    int code = data_call(in, CLIENT_READ, &command, &reply);
+    free(args);
+    if (code != EXIT_CODE_OK) {
+        return code;
+    }
+    if (reply->type != REDIS_REPLY_ARRAY ||
+        reply->elements != (size_t)in->n_args) {
+        return fail_reply(reply);
+    }
+    code = print_mget(in, reply);
     freeReplyObject(reply);
     return verb_finish(code);
 }
@@ -215,155 +257,6 @@ int verb_incr(const struct invocation *in)
     }
     int code = data_call(in, CLIENT_WRITE, &command, &reply);
     return code != EXIT_CODE_OK ? code : print_result(in, "value", reply, 0);
-}
-
-static void print_pair(const struct invocation *in, const redisReply *key,
-                       const redisReply *value)
-{
-    if (wants_json(in)) {
-        struct json_writer w = json_writer(stdout);
-        json_open(&w, '{');
-        json_bytes_member(&w, "key", key->str, key->len);
-        if (value != NULL) {
-            json_bytes_member(&w, "value", value->str, value->len);
-        }
-        json_close(&w, '}');
-        json_end(&w);
-        return;
-    }
-    text_print_escaped(stdout, key->str, key->len);
-    if (value != NULL) {
-        putc('\t', stdout);
-        text_print_escaped(stdout, value->str, value->len);
-    }
-    putc('\n', stdout);
-}
-
-/* The values of the keys of one SCAN reply; the reply is given. */
-static int scan_values(const struct invocation *in, struct client *client,
-                       const redisReply *keys, redisReply **reply,
-                       struct err_info *info)
-{
-    size_t n = keys->elements + 1;
-    const char **args = calloc(n, sizeof(*args));
-    size_t *sizes = calloc(n, sizeof(*sizes));
-    int code = EXIT_CODE_REFUSED;
-    if (args == NULL || sizes == NULL) {
-        err_set(info, ERR_NOMEM, "out of memory");
-        goto cleanup;
-    }
-    args[0] = "MGET";
-    sizes[0] = 4;
-    for (size_t i = 1; i < n; i++) {
-        args[i] = keys->element[i - 1]->str;
-        sizes[i] = keys->element[i - 1]->len;
-    }
-    struct command command = {(int)n, args, sizes};
-    code = client_call(client, CLIENT_READ, &command, verb_deadline_ms(in),
-                       reply, info);
-    if (code == EXIT_CODE_OK && ((*reply)->type != REDIS_REPLY_ARRAY ||
-                                 (*reply)->elements != keys->elements)) {
-        freeReplyObject(*reply);
-        code = EXIT_CODE_REFUSED;
-        err_set(info, ERR_PROTOCOL, "the reply to MGET has a wrong shape");
-    }
-cleanup:
-    free(args);
-    free(sizes);
-    return code;
-}
-
-static bool is_scan_reply(const redisReply *reply)
-{
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING ||
-        reply->element[0]->len >= TEXT_NUMBER_MAX ||
-        reply->element[1]->type != REDIS_REPLY_ARRAY) {
-        return false;
-    }
-    const redisReply *keys = reply->element[1];
-    for (size_t i = 0; i < keys->elements; i++) {
-        if (keys->element[i]->type != REDIS_REPLY_STRING) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Print one page of keys; *left is how many may still be printed. A key that
- * has gone (or is no string) since the SCAN is not there any more. */
-static int scan_print(const struct invocation *in, struct client *client,
-                      const redisReply *keys, uint64_t *left,
-                      struct err_info *info)
-{
-    redisReply *values = NULL;
-    if (in->options.values && keys->elements > 0) {
-        int code = scan_values(in, client, keys, &values, info);
-        if (code != EXIT_CODE_OK) {
-            return code;
-        }
-    }
-    for (size_t i = 0; i < keys->elements && *left > 0; i++) {
-        const redisReply *value = values == NULL ? NULL : values->element[i];
-        if (value == NULL || value->type == REDIS_REPLY_STRING) {
-            print_pair(in, keys->element[i], value);
-            (*left)--;
-        }
-    }
-    if (values != NULL) {
-        freeReplyObject(values);
-    }
-    return EXIT_CODE_OK;
-}
-
-/* One SCAN and its output; cursor (TEXT_NUMBER_MAX bytes) moves on. */
-static int scan_page(const struct invocation *in, struct client *client,
-                     char *cursor, uint64_t *left, struct err_info *info)
-{
-    char count[TEXT_NUMBER_MAX];
-    uint64_t n = in->options.count > 0 ? in->options.count : SCAN_COUNT_DEFAULT;
-    const char *args[] = {"SCAN", cursor,  "COUNT",
-                          count,  "MATCH", in->options.match};
-    struct command command = {in->options.match == NULL ? 4 : 6, args, NULL};
-    redisReply *reply;
-    snprintf(count, sizeof(count), "%llu", (unsigned long long)n);
-    int code = client_call(client, CLIENT_READ, &command, verb_deadline_ms(in),
-                           &reply, info);
-    if (code != EXIT_CODE_OK) {
-        return code;
-    }
-    if (!is_scan_reply(reply)) {
-        err_set(info, ERR_PROTOCOL, "the reply to SCAN has a wrong shape");
-        code = EXIT_CODE_REFUSED;
-    } else {
-        memcpy(cursor, reply->element[0]->str, reply->element[0]->len + 1);
-        code = scan_print(in, client, reply->element[1], left, info);
-    }
-    freeReplyObject(reply);
-    return code;
-}
-
-int verb_scan(const struct invocation *in)
-{
-    struct client client;
-    struct err_info info = {0, ""};
-    char cursor[TEXT_NUMBER_MAX] = "0";
-    uint64_t left = in->options.limit > 0 ? in->options.limit : UINT64_MAX;
-    int code;
-    client_init(&client, &in->endpoints, in->options.direct);
-    do {
-        code = scan_page(in, &client, cursor, &left, &info);
-        if (code == EXIT_CODE_OK && clock_interrupted()) {
-            err_set(&info, ERR_STOPPED, "interrupted");
-            code = EXIT_CODE_INTERRUPTED;
-        }
-    } while (code == EXIT_CODE_OK && left > 0 && strcmp(cursor, "0") != 0 &&
-             !ferror(stdout));
-    client_close(&client);
-    if (code != EXIT_CODE_OK) {
-        return verb_fail(code, "%s", info.message);
-    }
-    return verb_finish(code);
 }
 
 /* Commands that change nothing may be sent again at will. */

@@ -17,32 +17,11 @@ static bool wants_json(const struct invocation *in)
     return in->options.output == OUTPUT_JSON;
 }
 
-/* Find the directory, lock it, read the cluster. */
-static int open_cluster(const struct invocation *in, struct local *l)
-{
-    struct err_info info;
-    int rc = local_init(l, in->options.dir, &info);
-    if (rc != 0) {
-        return verb_fail(EXIT_CODE_USAGE, "%s", info.message);
-    }
-    /* Look before locking: locking makes the directory. */
-    rc = local_load(l, &info);
-    if (rc == 0) {
-        rc = local_lock(l, &info);
-    }
-    if (rc != 0) {
-        return verb_fail(rc == ERR_NOTFOUND ? EXIT_CODE_NOT_FOUND
-                                            : EXIT_CODE_REFUSED,
-                         "%s", info.message);
-    }
-    return EXIT_CODE_OK;
-}
-
 int verb_local_down(const struct invocation *in)
 {
     static struct local l;
     struct node_set killed = {{0, 0}};
-    int code = open_cluster(in, &l);
+    int code = local_open(in, &l);
     if (code != EXIT_CODE_OK) {
         return code;
     }
@@ -67,63 +46,6 @@ int verb_local_down(const struct invocation *in)
     return verb_finish(EXIT_CODE_OK);
 }
 
-/* --node: a number, or whoever leads now. */
-static int choose_node(const struct invocation *in, const struct local *l,
-                       uint64_t *node)
-{
-    struct endpoint_list endpoints;
-    static struct cluster_view view;
-    int64_t deadline = verb_deadline_ms(in);
-    if (strcmp(in->options.node, "leader") != 0) {
-        if (text_parse_count(in->options.node, 1, l->config.n_nodes, node) !=
-            0) {
-            return verb_fail(EXIT_CODE_USAGE,
-                             "--node needs a number from 1 to %" PRIu64
-                             " or the word leader",
-                             l->config.n_nodes);
-        }
-        return EXIT_CODE_OK;
-    }
-    local_endpoints(l, &endpoints);
-    for (;;) {
-        cluster_view_ask(&view, &endpoints, CLUSTER_NODE_MS);
-        if (view.leader >= 0) {
-            *node = view.nodes[view.leader].info.node_id;
-            return *node >= 1 && *node <= l->config.n_nodes
-                       ? EXIT_CODE_OK
-                       : verb_fail(EXIT_CODE_REFUSED,
-                                   "the leader is none of this cluster's "
-                                   "nodes");
-        }
-        if (clock_interrupted()) {
-            return verb_fail(EXIT_CODE_INTERRUPTED, "interrupted");
-        }
-        if (clock_now_ms() >= deadline) {
-            return verb_fail(EXIT_CODE_UNREACHABLE,
-                             "no node of the cluster leads");
-        }
-        clock_pause(CLUSTER_POLL_MS, deadline);
-    }
-}
-
-static int print_node_done(const struct invocation *in, const char *what,
-                           uint64_t node, pid_t pid)
-{
-    if (wants_json(in)) {
-        struct json_writer w = json_writer(stdout);
-        json_open(&w, '{');
-        json_name(&w, what);
-        json_uint(&w, node);
-        json_name(&w, "pid");
-        json_int(&w, pid);
-        json_close(&w, '}');
-        json_end(&w);
-    } else {
-        printf("%s node %" PRIu64 " (process %d)\n", what, node, (int)pid);
-    }
-    return verb_finish(EXIT_CODE_OK);
-}
-
 int verb_local_kill(const struct invocation *in)
 {
     static struct local l;
@@ -134,11 +56,11 @@ int verb_local_kill(const struct invocation *in)
         return verb_fail(EXIT_CODE_USAGE,
                          "'local kill' needs --node N or --node leader");
     }
-    int code = open_cluster(in, &l);
+    int code = local_open(in, &l);
     if (code != EXIT_CODE_OK) {
         return code;
     }
-    code = choose_node(in, &l, &node);
+    code = local_choose_node(in, &l, &node);
     if (code == EXIT_CODE_OK && local_find(&l, node, &p, &info) != 0) {
         code = verb_fail(info.code == ERR_NOTFOUND ? EXIT_CODE_NOT_FOUND
                                                    : EXIT_CODE_REFUSED,
@@ -149,7 +71,7 @@ int verb_local_kill(const struct invocation *in)
     }
     local_unlock(&l);
     return code != EXIT_CODE_OK ? code
-                                : print_node_done(in, "killed", node, p.pid);
+                                : local_print_done(in, "killed", node, p.pid);
 }
 
 /* Stop a node if it runs, and start it. */
@@ -188,20 +110,20 @@ int verb_local_restart(const struct invocation *in)
     struct process p = {.pid = 0};
     uint64_t first = 1;
     uint64_t leader_id;
-    int code = open_cluster(in, &l);
+    int code = local_open(in, &l);
     if (code != EXIT_CODE_OK) {
         return code;
     }
     uint64_t last = l.config.n_nodes;
     if (in->options.node != NULL) {
-        code = choose_node(in, &l, &first);
+        code = local_choose_node(in, &l, &first);
         last = first;
     }
     for (uint64_t node = first; code == EXIT_CODE_OK && node <= last; node++) {
         struct node_set one = {{0, 0}};
         code = restart_node(in, &l, node, &p);
         if (code == EXIT_CODE_OK) {
-            code = print_node_done(in, "restarted", node, p.pid);
+            code = local_print_done(in, "restarted", node, p.pid);
         }
         /* One after the other: the cluster stays available meanwhile. */
         node_set_add(&one, node);
@@ -217,6 +139,14 @@ int verb_local_restart(const struct invocation *in)
     }
     local_unlock(&l);
     return verb_finish(code);
+}
+
+static const char *state_name(bool running, const struct process *p)
+{
+    if (!running) {
+        return "stopped";
+    }
+    return process_is_paused(p) ? "paused" : "running";
 }
 
 static void print_local_json(const struct local *l)
@@ -240,6 +170,8 @@ static void print_local_json(const struct local *l)
         json_name(&w, "running");
         bool running = local_find(l, node, &p, NULL) == 0;
         json_bool(&w, running);
+        json_name(&w, "paused");
+        json_bool(&w, running && process_is_paused(&p));
         json_name(&w, "pid");
         if (running) {
             json_int(&w, p.pid);
@@ -277,7 +209,7 @@ static void print_local_table(const struct local *l)
         struct endpoint e = local_endpoint(l, node);
         bool running = local_find(l, node, &p, NULL) == 0;
         table_cell(&t, "%" PRIu64, node);
-        table_cell(&t, running ? "running" : "stopped");
+        table_cell(&t, "%s", state_name(running, &p));
         if (running) {
             table_cell(&t, "%d", (int)p.pid);
         } else {

@@ -2,6 +2,7 @@
 #include "cli/window.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,33 +105,16 @@ bool window_has_key(const struct window *w, const char *key, size_t size)
     return item != NULL;
 }
 
-int window_push(struct window *w, const struct record *record, uint64_t line,
-                uint64_t offset_after)
+/* Hang an item with room for size bytes on the queue. NULL: NOMEM. */
+static struct window_item *window_add(struct window *w,
+                                      const struct record *record, size_t size,
+                                      size_t key_offset)
 {
-    char head[WINDOW_HEAD_MAX];
-    char middle[WINDOW_HEAD_MAX];
-    size_t head_size = (size_t)snprintf(
-        head, sizeof(head), "*3\r\n$3\r\nSET\r\n$%zu\r\n", record->key_size);
-    size_t middle_size = (size_t)snprintf(middle, sizeof(middle),
-                                          "\r\n$%zu\r\n", record->value_size);
-    size_t size =
-        head_size + record->key_size + middle_size + record->value_size + 2;
     struct window_item *item = malloc(sizeof(*item) + size);
     if (item == NULL) {
-        return ERR_NOMEM;
+        return NULL;
     }
-    char *to = item->bytes;
-    memcpy(to, head, head_size);
-    to += head_size;
-    memcpy(to, record->key, record->key_size);
-    to += record->key_size;
-    memcpy(to, middle, middle_size);
-    to += middle_size;
-    memcpy(to, record->value, record->value_size);
-    memcpy(to + record->value_size, "\r\n", 2);
-    item->line = line;
-    item->offset_after = offset_after;
-    item->key_offset = head_size;
+    item->key_offset = key_offset;
     item->key_size = record->key_size;
     item->size = size;
     size_t bucket = window_bucket(w, record->key, record->key_size);
@@ -139,6 +123,66 @@ int window_push(struct window *w, const struct record *record, uint64_t line,
     list_append(&w->unsent, item);
     w->n_items++;
     w->bytes += size;
+    return item;
+}
+
+static char *put(char *to, const char *data, size_t size)
+{
+    memcpy(to, data, size);
+    return to + size;
+}
+
+/* SET key value, and PXAT time where it ends. */
+static struct window_item *window_add_set(struct window *w,
+                                          const struct record *record)
+{
+    char head[WINDOW_HEAD_MAX];
+    char middle[WINDOW_HEAD_MAX];
+    char tail[WINDOW_HEAD_MAX] = "\r\n";
+    char time[24];
+    bool ends = record->expire_at_ms != 0;
+    size_t head_size =
+        (size_t)snprintf(head, sizeof(head), "*%d\r\n$3\r\nSET\r\n$%zu\r\n",
+                         ends ? 5 : 3, record->key_size);
+    size_t middle_size = (size_t)snprintf(middle, sizeof(middle),
+                                          "\r\n$%zu\r\n", record->value_size);
+    if (ends) {
+        int digits =
+            snprintf(time, sizeof(time), "%" PRIu64, record->expire_at_ms);
+        snprintf(tail, sizeof(tail), "\r\n$4\r\nPXAT\r\n$%d\r\n%s\r\n", digits,
+                 time);
+    }
+    size_t size = head_size + record->key_size + middle_size +
+                  record->value_size + strlen(tail);
+    struct window_item *item = window_add(w, record, size, head_size);
+    if (item != NULL) {
+        char *to = put(item->bytes, head, head_size);
+        to = put(to, record->key, record->key_size);
+        to = put(to, middle, middle_size);
+        to = put(to, record->value, record->value_size);
+        (void)put(to, tail, strlen(tail));
+    }
+    return item;
+}
+
+int window_push(struct window *w, const struct record *record, uint64_t line,
+                uint64_t offset_after)
+{
+    struct window_item *item;
+    if (record->command != NULL) {
+        item = window_add(w, record, record->command_size,
+                          (size_t)(record->key - record->command));
+        if (item != NULL) {
+            memcpy(item->bytes, record->command, record->command_size);
+        }
+    } else {
+        item = window_add_set(w, record);
+    }
+    if (item == NULL) {
+        return ERR_NOMEM;
+    }
+    item->line = line;
+    item->offset_after = offset_after;
     return 0;
 }
 

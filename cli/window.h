@@ -1,5 +1,5 @@
 /* What an import has read and not yet got acknowledged: a bounded queue of
- * encoded SET commands. Pure.
+ * encoded commands, mostly SET. Pure.
  *
  *   push -> [unsent] -> sent -> [sent] -> acknowledge -> gone
  *                                      -> fail        -> [failed]
@@ -61,7 +61,8 @@ void window_close(struct window *w);
 bool window_has_room(const struct window *w);
 bool window_has_key(const struct window *w, const char *key, size_t size);
 
-/* Encode SET and hang it on; the record is borrowed. Errors: ERR_NOMEM. */
+/* Encode SET, or take the record's own command, and hang it on; the record is
+ * borrowed. Errors: ERR_NOMEM. */
 int window_push(struct window *w, const struct record *record, uint64_t line,
                 uint64_t offset_after);
 

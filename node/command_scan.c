@@ -1,7 +1,9 @@
 /* SCAN: the keys in order, a bounded piece at a time.
  *
  * As keys are in order, a cursor is the last key looked at, and every key that
- * is there during the whole scan is returned exactly once. */
+ * is there during the whole scan is returned exactly once. A cursor is known
+ * to its node only. Who has to go on elsewhere says AFTER key with cursor 0,
+ * which is our own addition: all nodes list the keys in one order. */
 #include <stdlib.h>
 
 #include "node/command_internal.h"
@@ -21,6 +23,7 @@ struct scan {
     uint64_t cursor;
     uint64_t count;
     struct bytes pattern; /* data NULL: all */
+    struct bytes after;   /* begin behind this key; data NULL: at the first */
     bool none;            /* TYPE asks for what does not exist */
     /* What has been done. */
     uint64_t n_visited;
@@ -67,6 +70,11 @@ static const char *scan_option(struct scan *s, struct bytes name,
             return "ERR pattern is too long";
         }
         s->pattern = value;
+    } else if (command_is(name, "AFTER")) {
+        s->after = value;
+        if (s->cursor != 0) {
+            return "ERR AFTER goes with cursor 0";
+        }
     } else if (command_is(name, "TYPE")) {
         s->none = !command_is(value, "STRING");
     } else {
@@ -154,12 +162,11 @@ void command_scan(struct command_env *env, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)
 {
     struct scan s = {0};
-    struct bytes after = {NULL, 0};
     const char *error = scan_parse(argc, argv, &s);
 
     if (error == NULL && s.cursor != 0 &&
         (env->cursors == NULL ||
-         cursor_table_get(env->cursors, s.cursor, &after) != 0)) {
+         cursor_table_get(env->cursors, s.cursor, &s.after) != 0)) {
         error = "ERR unknown cursor: it is too old or of another node; start "
                 "again from 0";
     }
@@ -169,7 +176,7 @@ void command_scan(struct command_env *env, uint32_t argc,
     }
     buffer_init(&s.keys);
     s.bytes_max = env->reply_max > 0 ? env->reply_max : UINT64_MAX;
-    store_visit(env->store, after, scan_visit, &s);
+    store_visit(env->store, s.after, scan_visit, &s);
     scan_reply(env, &s, reply);
     buffer_close(&s.keys);
 }

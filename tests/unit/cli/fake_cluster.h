@@ -26,6 +26,7 @@ enum {
     FAKE_PORT = 7001,
     FAKE_KEYS = 20000, /* keys are "k0" .. */
     FAKE_FAULTS_MAX = 16,
+    FAKE_REPLY_MAX = 16384,
     FAKE_CONNS_MAX = 4096
 };
 
@@ -59,6 +60,8 @@ struct fake_cluster {
     uint64_t term;
     char values[FAKE_KEYS][24]; /* "": no such key */
     int64_t number;             /* what INCRBY adds to */
+    bool knows_expiry;          /* PEXPIRETIME is known */
+    uint64_t n_lost_cursors;
     uint64_t n_commands;
     uint64_t n_infos;
     struct {
@@ -166,10 +169,62 @@ static int fake_info(int node, char *out, size_t size)
     return snprintf(out, size, "$%d\r\n%s\r\n", n, body);
 }
 
+/* SCAN cursor COUNT n [AFTER key]: keys in the order of their numbers. As with
+ * a real node a cursor is known where it was given only. */
+static int fake_scan(int node, const redisReply *command, char *out,
+                     size_t size)
+{
+    enum { CURSOR_OF_NODE = 1000000 };
+    char keys[FAKE_REPLY_MAX / 2];
+    int cursor = atoi(command->element[1]->str);
+    int count = atoi(command->element[3]->str);
+    int at = cursor % CURSOR_OF_NODE;
+    int n = 0;
+    int used = 0;
+    if (cursor != 0 && cursor / CURSOR_OF_NODE != node + 1) {
+        fake.n_lost_cursors++;
+        return snprintf(out, size, "-ERR unknown cursor: of another node\r\n");
+    }
+    if (command->elements > 5) {
+        at = atoi(command->element[5]->str + 1) + 1;
+    }
+    for (; at < FAKE_KEYS && n < count && used < (int)sizeof(keys) - 40; at++) {
+        if (fake.values[at][0] != '\0') {
+            char key[24];
+            int key_size = snprintf(key, sizeof(key), "k%d", at);
+            used += snprintf(keys + used, sizeof(keys) - (size_t)used,
+                             "$%d\r\n%s\r\n", key_size, key);
+            n++;
+        }
+    }
+    char next[24];
+    int next_size =
+        snprintf(next, sizeof(next), "%d",
+                 at < FAKE_KEYS ? (node + 1) * CURSOR_OF_NODE + at : 0);
+    return snprintf(out, size, "*2\r\n$%d\r\n%s\r\n*%d\r\n%.*s", next_size,
+                    next, n, used, keys);
+}
+
+static int fake_dbsize(char *out, size_t size)
+{
+    int n = 0;
+    for (int i = 0; i < FAKE_KEYS; i++) {
+        n += fake.values[i][0] != '\0';
+    }
+    return snprintf(out, size, ":%d\r\n", n);
+}
+
 /* Carry out; the reply goes to out. */
-static int fake_apply(const redisReply *command, char *out, size_t size)
+static int fake_apply(int node, const redisReply *command, char *out,
+                      size_t size)
 {
     const char *name = command->element[0]->str;
+    if (strcmp(name, "DBSIZE") == 0) {
+        return fake_dbsize(out, size);
+    }
+    if (strcmp(name, "SCAN") == 0) {
+        return fake_scan(node, command, out, size);
+    }
     const char *key = command->element[1]->str;
     int at = atoi(key + 1);
     assert(at >= 0 && at < FAKE_KEYS);
@@ -187,6 +242,10 @@ static int fake_apply(const redisReply *command, char *out, size_t size)
     if (strcmp(name, "INCRBY") == 0) {
         fake.number += atoi(command->element[2]->str);
         return snprintf(out, size, ":%d\r\n", (int)fake.number);
+    }
+    if (strcmp(name, "PEXPIRETIME") == 0 && fake.knows_expiry) {
+        /* Every third key ends some day. */
+        return snprintf(out, size, ":%d\r\n", at % 3 == 0 ? 1000 + at : -1);
     }
     return snprintf(out, size, "-ERR unknown command\r\n");
 }
@@ -212,17 +271,17 @@ static int fake_command(int node, const redisReply *command, char *out,
     fake.n_commands++;
     switch (fake_take_fault()) {
     case FAKE_NO_FAULT:
-        n = fake_apply(command, out, size);
+        n = fake_apply(node, command, out, size);
         break;
     case FAKE_DIE_AFTER:
-        fake_apply(command, out, size);
+        fake_apply(node, command, out, size);
         fake_kill(node);
         break;
     case FAKE_DIE_BEFORE:
         fake_kill(node);
         break;
     case FAKE_DIE_IN_REPLY:
-        fake_apply(command, out, size);
+        fake_apply(node, command, out, size);
         n = snprintf(out, size, "+O");
         fake_depose(node);
         fake.down[node] = true;
@@ -232,7 +291,7 @@ static int fake_command(int node, const redisReply *command, char *out,
         fake_depose(node);
         break;
     case FAKE_UNKNOWN_APPLIED:
-        fake_apply(command, out, size);
+        fake_apply(node, command, out, size);
         n = snprintf(out, size, "-UNKNOWN it may have happened\r\n");
         break;
     case FAKE_UNKNOWN_LOST:
@@ -251,7 +310,7 @@ static int fake_command(int node, const redisReply *command, char *out,
         n = snprintf(out, size, "nonsense\r\n");
         break;
     case FAKE_INTERRUPT:
-        n = fake_apply(command, out, size);
+        n = fake_apply(node, command, out, size);
         kill(getpid(), SIGINT);
         break;
     }
@@ -262,7 +321,7 @@ static int fake_command(int node, const redisReply *command, char *out,
 static bool fake_serve_one(const struct fake_conn *conn,
                            const redisReply *command)
 {
-    char out[600];
+    static __thread char out[FAKE_REPLY_MAX];
     int n = 0;
     pthread_mutex_lock(&fake.lock);
     if (!fake.down[conn->node] && !fake.hung[conn->node]) {

@@ -31,6 +31,8 @@ static const struct verb verbs[] = {
      .max_args = 99,
      .verbatim = true,
      .options = OPTION_BIT(DIRECT)},
+    {.name = "leader", .usage = "", .summary = "s"},
+    {.name = "leader transfer", .usage = "[ID]", .summary = "s", .max_args = 1},
     {.name = "local up",
      .usage = "",
      .summary = "s",
@@ -117,13 +119,31 @@ static void test_command_line_local_has_two_words_and_extra(void **state)
     assert_int_equal(in.n_extra, 2);
     assert_string_equal(in.extra[0], "--log-level");
     check_refused("local status -- x", "local status");
-    check_refused("local", "up, down");
+    check_refused("local", "one of: up, status");
+}
+
+static void test_command_line_one_word_may_begin_another_verb(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("leader"), 0);
+    assert_string_equal(in.verb->name, "leader");
+    assert_int_equal(parse("leader -o json transfer 3"), 0);
+    assert_string_equal(in.verb->name, "leader transfer");
+    assert_int_equal(in.n_args, 1);
+    assert_string_equal(in.args[0], "3");
+    assert_int_equal(parse("help leader transfer"), ERR_EXISTS);
+    assert_string_equal(in.verb->name, "leader transfer");
+    check_refused("leader trasnfer", "'concordctl leader transfer'");
+    /* A key called like the second word is none. */
+    assert_int_equal(parse("get up"), 0);
+    assert_string_equal(in.args[0], "up");
 }
 
 static void test_command_line_wrong_verb_is_guessed(void **state)
 {
     (void)state;
-    check_refused("", "no verb");
+    assert_int_equal(parse(""), ERR_NOTFOUND);
+    assert_non_null(strstr(info.message, "no verb"));
     check_refused("gte k", "'concordctl get'");
     check_refused("set k v", "'concordctl put'");
     check_refused("start", "'concordctl local up'");
@@ -207,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_command_line_negative_number_is_an_argument),
         cmocka_unit_test(test_command_line_exec_hands_everything_on),
         cmocka_unit_test(test_command_line_local_has_two_words_and_extra),
+        cmocka_unit_test(test_command_line_one_word_may_begin_another_verb),
         cmocka_unit_test(test_command_line_wrong_verb_is_guessed),
         cmocka_unit_test(test_command_line_wrong_option_is_guessed),
         cmocka_unit_test(test_command_line_wrong_value_is_named),

@@ -30,6 +30,8 @@ static void test_progress_format_known_total_shows_a_bar(void **state)
     assert_string_equal(progress_format(&p, 100, 3000, line),
                         "import  50% [===============>              ] "
                         "12,345 records, 2,000/s, 3.0 s left");
+    p.done = 0; /* nothing tells how long it will take */
+    assert_null(strstr(progress_format(&p, 100, 3000, line), "left"));
     p.done = 1000;
     progress_format(&p, 100, 3000, line);
     assert_non_null(strstr(line, "100% [==============================] "));

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,6 +157,150 @@ static void test_record_json_wrong_members_are_refused(void **state)
 }
 
 /* Whatever the bytes, the parsers stay inside the line. */
+static void test_record_json_expiry_is_understood(void **state)
+{
+    (void)state;
+    struct record r;
+    struct err_info info = {0, ""};
+    char *line;
+    assert_int_equal(parse(record_parse_json,
+                           "{\"expire_at_ms\": 1700000000123 ,\"key\":\"k\","
+                           "\"value\":\"v\"}",
+                           &r, &line, &info),
+                     0);
+    assert_true(r.expire_at_ms == UINT64_C(1700000000123));
+    free(line);
+    static const char *const wrong[] = {"0",
+                                        "-1",
+                                        "1.5",
+                                        "\"1\"",
+                                        "",
+                                        "99999999999999999999",
+                                        "1,"
+                                        "\"expire_at_ms\":2"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char text[120];
+        snprintf(text, sizeof(text),
+                 "{\"key\":\"k\",\"value\":\"v\",\"expire_at_ms\":%s}",
+                 wrong[i]);
+        assert_int_equal(parse(record_parse_json, text, &r, &line, &info),
+                         ERR_INVALID);
+        free(line);
+    }
+}
+
+/* The result of parsing the first command of text, whose size is *used. */
+static int parse_resp(const char *text, struct record *r, size_t *used,
+                      struct err_info *info)
+{
+    static char *copy;
+    size_t size = strlen(text);
+    free(copy);
+    copy = malloc(size > 0 ? size : 1);
+    memcpy(copy, text, size);
+    return record_parse_resp(r, copy, size, used, info);
+}
+
+#define RESP_SET "*3\r\n$3\r\nset\r\n$2\r\nk1\r\n$4\r\na\r\nb\r\n"
+
+static void test_record_resp_commands_are_understood(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        RESP_SET,
+        "*5\r\n$3\r\nSET\r\n$2\r\nk1\r\n$0\r\n\r\n$4\r\nPXAT\r\n$1\r\n9"
+        "\r\n",
+        "*4\r\n$3\r\nSET\r\n$2\r\nk1\r\n$1\r\nv\r\n$7\r\nKEEPTTL\r\n",
+        "*2\r\n$3\r\nDEL\r\n$2\r\nk1\r\n",
+        "*3\r\n$9\r\nPEXPIREAT\r\n$2\r\nk1\r\n$1\r\n9\r\n"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct record r;
+        struct err_info info = {0, ""};
+        size_t used = 0;
+        char longer[200];
+        snprintf(longer, sizeof(longer), "%s*1", texts[i]);
+        int rc = parse_resp(longer, &r, &used, &info);
+        if (rc != 1) {
+            fail_msg("%s: %s", texts[i], info.message);
+        }
+        assert_int_equal(used, strlen(texts[i]));
+        assert_int_equal(r.command_size, used);
+        assert_memory_equal(r.command, texts[i], used);
+        assert_int_equal(r.key_size, 2);
+        assert_memory_equal(r.key, "k1", 2);
+    }
+}
+
+static void test_record_resp_any_begin_is_not_complete(void **state)
+{
+    (void)state;
+    char text[sizeof(RESP_SET)];
+    for (size_t size = 0; size < strlen(RESP_SET); size++) {
+        struct record r;
+        struct err_info info = {0, ""};
+        size_t used = 0;
+        memcpy(text, RESP_SET, size);
+        text[size] = '\0';
+        assert_int_equal(parse_resp(text, &r, &used, &info), 0);
+    }
+}
+
+static void test_record_resp_select_0_is_nothing_to_do(void **state)
+{
+    (void)state;
+    struct record r;
+    struct err_info info = {0, ""};
+    size_t used = 0;
+    assert_int_equal(
+        parse_resp("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n", &r, &used, &info), 1);
+    assert_null(r.key);
+    assert_int_equal(
+        parse_resp("*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n", &r, &used, &info),
+        ERR_INVALID);
+}
+
+static void test_record_resp_what_may_not_be_repeated_is_refused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n",
+        "*3\r\n$6\r\nAPPEND\r\n$1\r\nk\r\n$1\r\nv\r\n",
+        "*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$2\r\nNX\r\n",
+        "*3\r\n$3\r\nDEL\r\n$1\r\na\r\n$1\r\nb\r\n",
+        "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$1\r\nv\r\n",
+        "*0\r\n",
+        "*99\r\n",
+        "*x\r\n",
+        "*1\r\n:1\r\n",
+        "*1\r\n$1\r\nabcd",
+        "*1\n",
+        "SET a b\r\n",
+        "*1111111111111111111111111111"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct record r;
+        struct err_info info = {0, ""};
+        size_t used = 0;
+        if (parse_resp(texts[i], &r, &used, &info) != ERR_INVALID) {
+            fail_msg("%s is not refused", texts[i]);
+        }
+        assert_true(info.message[0] != '\0');
+    }
+}
+
+static void test_record_format_is_known_by_the_name(void **state)
+{
+    (void)state;
+    assert_int_equal(record_format_choose(RECORD_AUTO, "a.tsv"), RECORD_TSV);
+    assert_int_equal(record_format_choose(RECORD_AUTO, "a.jsonl"),
+                     RECORD_JSONL);
+    assert_int_equal(record_format_choose(RECORD_AUTO, "a.ndjson"),
+                     RECORD_JSONL);
+    assert_int_equal(record_format_choose(RECORD_AUTO, "a.resp"), RECORD_RESP);
+    assert_int_equal(record_format_choose(RECORD_AUTO, ".tsv"), RECORD_AUTO);
+    assert_int_equal(record_format_choose(RECORD_AUTO, "-"), RECORD_AUTO);
+    assert_int_equal(record_format_choose(RECORD_RESP, "a.tsv"), RECORD_RESP);
+}
+
 static void test_record_parse_random_bytes_stay_inside(void **state)
 {
     (void)state;
@@ -189,6 +334,12 @@ int main(void)
         cmocka_unit_test(test_record_json_wrong_syntax_is_refused),
         cmocka_unit_test(test_record_json_wrong_unicode_is_refused),
         cmocka_unit_test(test_record_json_wrong_members_are_refused),
+        cmocka_unit_test(test_record_json_expiry_is_understood),
+        cmocka_unit_test(test_record_resp_commands_are_understood),
+        cmocka_unit_test(test_record_resp_any_begin_is_not_complete),
+        cmocka_unit_test(test_record_resp_select_0_is_nothing_to_do),
+        cmocka_unit_test(test_record_resp_what_may_not_be_repeated_is_refused),
+        cmocka_unit_test(test_record_format_is_known_by_the_name),
         cmocka_unit_test(test_record_parse_random_bytes_stay_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,89 @@ static void test_record_reader_lines_have_numbers_and_offsets(void **state)
     assert_int_equal(r.begin, r.end);
     record_reader_close(&r);
     close(fd);
+}
+
+#define RESP_K "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\na\nb\r\n"
+#define RESP_SELECT "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"
+
+static void test_record_reader_first_star_means_commands(void **state)
+{
+    (void)state;
+    static const char text[] = RESP_SELECT RESP_K RESP_K;
+    int fd = file_of(text, sizeof(text) - 1);
+    struct record_reader r;
+    struct record record;
+    assert_int_equal(record_reader_init(&r, fd, RECORD_AUTO, 100), 0);
+    assert_int_equal(next(&r, &record, NULL), 1);
+    assert_int_equal(r.format, RECORD_RESP);
+    assert_int_equal(r.line, 2);
+    assert_int_equal(record.command_size, strlen(RESP_K));
+    assert_int_equal(next(&r, &record, NULL), 1);
+    assert_int_equal(r.line, 3);
+    assert_int_equal(r.offset, sizeof(text) - 1);
+    assert_int_equal(next(&r, &record, NULL), 0);
+    assert_int_equal(r.begin, r.end);
+    record_reader_close(&r);
+    close(fd);
+}
+
+/* A key may well begin with a star. */
+static void test_record_reader_star_in_a_key_is_a_line(void **state)
+{
+    (void)state;
+    static const char text[] = "*3\tv\n";
+    int fd = file_of(text, sizeof(text) - 1);
+    struct record_reader r;
+    struct record record;
+    assert_int_equal(record_reader_init(&r, fd, RECORD_AUTO, 100), 0);
+    assert_int_equal(next(&r, &record, NULL), 1);
+    assert_int_equal(r.format, RECORD_TSV);
+    record_reader_close(&r);
+    close(fd);
+}
+
+static void test_record_reader_half_a_command_is_an_error(void **state)
+{
+    (void)state;
+    static const char text[] = RESP_K "*3\r\n$3\r\nSET\r\n$1\r\nk";
+    int fd = file_of(text, sizeof(text) - 1);
+    struct record_reader r;
+    struct record record;
+    struct err_info info = {0, ""};
+    assert_int_equal(record_reader_init(&r, fd, RECORD_RESP, 100), 0);
+    assert_int_equal(next(&r, &record, &info), 1);
+    assert_int_equal(next(&r, &record, &info), ERR_INVALID);
+    assert_non_null(strstr(info.message, "command 2, the input ends inside"));
+    record_reader_close(&r);
+    close(fd);
+}
+
+/* Larger than the buffer, in many reads, and over the limit. */
+static void test_record_reader_large_command_is_whole(void **state)
+{
+    (void)state;
+    enum { VALUE = 1000000 };
+    char *text = malloc(VALUE + 100);
+    size_t head = (size_t)sprintf(text, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n",
+                                  (int)VALUE);
+    memset(text + head, 'v', VALUE);
+    memcpy(text + head + VALUE, "\r\n", 2);
+    int fd = file_of(text, head + VALUE + 2);
+    struct record_reader r;
+    struct record record;
+    struct err_info info = {0, ""};
+    assert_int_equal(record_reader_init(&r, fd, RECORD_AUTO, 2 * VALUE), 0);
+    assert_int_equal(next(&r, &record, &info), 1);
+    assert_int_equal(record.command_size, head + VALUE + 2);
+    assert_memory_equal(record.command, text, record.command_size);
+    record_reader_close(&r);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(record_reader_init(&r, fd, RECORD_RESP, 300000), 0);
+    assert_int_equal(next(&r, &record, &info), ERR_TOOBIG);
+    assert_non_null(strstr(info.message, "command 1 is longer than"));
+    record_reader_close(&r);
+    close(fd);
+    free(text);
 }
 
 static void test_record_reader_first_brace_means_json_lines(void **state)
@@ -191,6 +275,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_record_reader_lines_have_numbers_and_offsets),
+        cmocka_unit_test(test_record_reader_first_star_means_commands),
+        cmocka_unit_test(test_record_reader_star_in_a_key_is_a_line),
+        cmocka_unit_test(test_record_reader_half_a_command_is_an_error),
+        cmocka_unit_test(test_record_reader_large_command_is_whole),
         cmocka_unit_test(test_record_reader_first_brace_means_json_lines),
         cmocka_unit_test(test_record_reader_bad_line_is_named),
         cmocka_unit_test(test_record_reader_long_lines_come_through_whole),

@@ -16,7 +16,10 @@
 static void push(struct window *w, const char *key, const char *value,
                  uint64_t line)
 {
-    struct record r = {(char *)key, strlen(key), (char *)value, strlen(value)};
+    struct record r = {.key = (char *)key,
+                       .key_size = strlen(key),
+                       .value = (char *)value,
+                       .value_size = strlen(value)};
     assert_int_equal(window_push(w, &r, line, line * 10), 0);
 }
 
@@ -52,13 +55,55 @@ static void test_window_push_encodes_a_set(void **state)
                                  "two\r\n";
     struct window w;
     struct iovec part;
-    struct record r = {(char *)"k1", 2, (char *)"v\0two", 5};
+    struct record r = {.key = (char *)"k1",
+                       .key_size = 2,
+                       .value = (char *)"v\0two",
+                       .value_size = 5};
     assert_int_equal(window_init(&w, 4, 1000), 0);
     assert_int_equal(window_push(&w, &r, 1, 1), 0);
     assert_int_equal(window_parts(&w, &part, 1), 1);
     assert_int_equal(part.iov_len, sizeof(wanted) - 1);
     assert_memory_equal(part.iov_base, wanted, part.iov_len);
     assert_int_equal(w.bytes, part.iov_len);
+    window_close(&w);
+}
+
+static void test_window_push_encodes_when_a_key_ends(void **state)
+{
+    (void)state;
+    static const char wanted[] = "*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$4"
+                                 "\r\nPXAT\r\n$13\r\n1234567890123\r\n";
+    struct window w;
+    struct iovec part;
+    struct record r = {.key = (char *)"k",
+                       .key_size = 1,
+                       .value = (char *)"v",
+                       .value_size = 1,
+                       .expire_at_ms = UINT64_C(1234567890123)};
+    assert_int_equal(window_init(&w, 4, 1000), 0);
+    assert_int_equal(window_push(&w, &r, 1, 1), 0);
+    assert_int_equal(window_parts(&w, &part, 1), 1);
+    assert_int_equal(part.iov_len, sizeof(wanted) - 1);
+    assert_memory_equal(part.iov_base, wanted, part.iov_len);
+    window_close(&w);
+}
+
+static void test_window_push_takes_a_command_as_it_is(void **state)
+{
+    (void)state;
+    static char text[] = "*2\r\n$3\r\nDEL\r\n$2\r\nk1\r\n";
+    struct window w;
+    struct iovec part;
+    struct record r = {.key = strstr(text, "k1"),
+                       .key_size = 2,
+                       .command = text,
+                       .command_size = sizeof(text) - 1};
+    assert_int_equal(window_init(&w, 4, 1000), 0);
+    assert_int_equal(window_push(&w, &r, 1, 1), 0);
+    assert_true(window_has_key(&w, "k1", 2));
+    assert_int_equal(window_parts(&w, &part, 1), 1);
+    assert_int_equal(part.iov_len, sizeof(text) - 1);
+    assert_memory_equal(part.iov_base, text, part.iov_len);
     window_close(&w);
 }
 
@@ -203,6 +248,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_window_push_encodes_a_set),
+        cmocka_unit_test(test_window_push_encodes_when_a_key_ends),
+        cmocka_unit_test(test_window_push_takes_a_command_as_it_is),
         cmocka_unit_test(test_window_room_ends_at_items_and_at_bytes),
         cmocka_unit_test(test_window_advance_in_any_steps_sends_in_order),
         cmocka_unit_test(

@@ -571,6 +571,21 @@ static void test_command_scan_survives_changes(void **state)
     check(f, line, "*2\r\n$1\r\n0\r\n*3\r\n$2\r\nbb\r\n$1\r\nd\r\n$1\r\ne\r\n");
 }
 
+static void test_command_scan_after_goes_on_behind_a_key(void **state)
+{
+    struct fixture *f = *state;
+
+    check(f, "MSET a 1 b 1 c 1 cc 1", "+OK\r\n");
+    check(f, "SCAN 0 AFTER b",
+          "*2\r\n$1\r\n0\r\n*2\r\n$1\r\nc\r\n$2\r\ncc\r\n");
+    /* The key itself need not be there. */
+    check(f, "SCAN 0 AFTER bb MATCH cc COUNT 5",
+          "*2\r\n$1\r\n0\r\n*1\r\n$2\r\ncc\r\n");
+    check(f, "SCAN 0 AFTER cc", "*2\r\n$1\r\n0\r\n*0\r\n");
+    check(f, "SCAN 0 AFTER", SYNTAX);
+    check(f, "SCAN 7 AFTER b", "-ERR AFTER goes with cursor 0\r\n");
+}
+
 static void test_command_scan_bad_arguments_are_told(void **state)
 {
     struct fixture *f = *state;
@@ -830,6 +845,7 @@ int main(void)
         TEST(test_command_scan_small_is_whole),
         TEST(test_command_scan_gives_each_key_once),
         TEST(test_command_scan_survives_changes),
+        TEST(test_command_scan_after_goes_on_behind_a_key),
         TEST(test_command_scan_bad_arguments_are_told),
         TEST(test_command_scan_oversized_pattern_is_refused),
         TEST(test_command_reply_beyond_limit_becomes_an_error),
