@@ -1,4 +1,4 @@
-/* From memory to durable: group commit.
+/* From memory to disk: group commit.
  *
  * Happy path: raftlog_append and raftlog_set_hard_state only change memory and
  * call commit_pump. The pump starts what is due:
@@ -6,6 +6,9 @@
  *   2. else, if no frame is in flight, one frame with the pending truncation
  *      or reset and as many entries as fit;
  *   3. nothing fits the active segment: space_rotate, whose job pumps again.
+ * Under a weaker sync policy a frame of plain entries is written without being
+ * synced (sync.c); any other one, and a rotation, waits until nothing before it
+ * is unsynced.
  * A completion moves the durable index and pumps again, so that whatever came
  * meanwhile is in the next frame. A hard state may be in flight beside a frame
  * of entries that were handed over earlier; a frame never starts while a hard
@@ -90,12 +93,13 @@ struct plan {
     uint32_t n;
     size_t body_bytes;
     uint64_t payload;
+    bool durable; /* holds an entry that has to be */
 };
 
 /* How many pending entries fit into room bytes of frame. */
 static struct plan plan_entries(const struct raftlog *log, uint64_t room)
 {
-    struct plan p = {0, 0, 0};
+    struct plan p = {0, 0, 0, false};
     size_t block = log->align;
     uint64_t limit = room < FRAME_BYTES_MAX ? room : FRAME_BYTES_MAX;
     for (uint64_t i = log->unframed_first; i <= log->index.last; i++) {
@@ -105,6 +109,8 @@ static struct plan plan_entries(const struct raftlog *log, uint64_t room)
             frame_size(p.body_bytes + size, block) > limit) {
             break;
         }
+        p.durable = p.durable ||
+                    (e->kind < 64 && log->options.sync_kinds >> e->kind & 1);
         p.n++;
         p.body_bytes += size;
         p.payload += e->size;
@@ -161,17 +167,20 @@ static void fail_frame(struct raftlog *log, const struct segment *s,
     raftlog_internal_fail(log, &info);
 }
 
-/* Write the frame in the buffer. False: not started, nothing changed. */
+/* Write the frame in the buffer; weak: its completion does not make it
+ * durable. A durable one stands behind no unsynced one, so that its completion
+ * speaks for all. False: not started, nothing changed. */
 static bool frame_submit(struct raftlog *log, struct frame_header *h,
-                         uint64_t payload)
+                         uint64_t payload, bool weak)
 {
     struct segment *s = log->active;
     struct frame_write *w = &log->frame;
     int rv;
     frame_seal(h, log->options.cluster_id, log->frame_buffer);
     w->started_us = now_us(log);
-    rv = file_queue_submit(log->queue, s->file, log->frame_buffer,
-                           h->frame_bytes, s->end, w);
+    assert(weak || !sync_is_pending(log));
+    rv = (weak ? file_queue_write : file_queue_submit)(
+        log->queue, s->file, log->frame_buffer, h->frame_bytes, s->end, w);
     if (rv == ERR_AGAIN || rv == ERR_NOMEM) {
         return false;
     }
@@ -180,6 +189,7 @@ static bool frame_submit(struct raftlog *log, struct frame_header *h,
         return false;
     }
     w->active = true;
+    w->weak = weak;
     w->header = *h;
     w->segment = s;
     w->offset = s->end;
@@ -198,6 +208,13 @@ static bool frame_submit(struct raftlog *log, struct frame_header *h,
     return true;
 }
 
+/* Whether the next frame need not be durable at once. */
+static bool may_be_weak(const struct raftlog *log, const struct plan *p)
+{
+    return sync_is_weak(log) && !log->closing && p->n > 0 && !p->durable &&
+           !log->truncate_pending && !log->reset_pending;
+}
+
 /* The next frame of entries and acts. */
 static void entries_submit(struct raftlog *log, const struct plan *p)
 {
@@ -206,6 +223,11 @@ static void entries_submit(struct raftlog *log, const struct plan *p)
     struct byte_writer w;
     uint16_t flags = (uint16_t)((log->truncate_pending ? FRAME_TRUNCATE : 0) |
                                 (log->reset_pending ? FRAME_RESET : 0));
+    bool weak = may_be_weak(log, p);
+    if (!weak && sync_is_pending(log)) {
+        sync_start(log);
+        return;
+    }
     if (log_index_reserve(&log->index, 0, 1) != 0) {
         return;
     }
@@ -223,7 +245,7 @@ static void entries_submit(struct raftlog *log, const struct plan *p)
     ref.segment = log->active;
     ref.offset = log->active->end;
     ref.frame_bytes = h.frame_bytes;
-    if (!frame_submit(log, &h, p->payload)) {
+    if (!frame_submit(log, &h, p->payload, weak)) {
         return;
     }
     if (p->n > 0) {
@@ -251,7 +273,7 @@ static void idle_submit(struct raftlog *log, uint16_t flags)
         return;
     }
     memcpy(log->frame_buffer + FRAME_HEADER_SIZE, boot, body);
-    if (frame_submit(log, &h, 0)) {
+    if (frame_submit(log, &h, 0, false)) {
         log->clean = (flags & FRAME_CLEAN) != 0;
     }
 }
@@ -266,6 +288,9 @@ void commit_pump(struct raftlog *log)
     if (hard_due(log) && !log->hard.in_flight) {
         hard_submit(log, false);
     }
+    if (sync_is_due(log)) {
+        sync_start(log);
+    }
     if (log->frame.active || log->rotating || hard_due(log) || log->stopped ||
         (!entries && !log->reset_pending)) {
         return;
@@ -273,6 +298,10 @@ void commit_pump(struct raftlog *log)
     p = plan_entries(log, space_left(log));
     if (entries ? p.n > 0 : space_left(log) >= log->align) {
         entries_submit(log, &p);
+        return;
+    }
+    if (sync_is_pending(log)) {
+        sync_start(log);
         return;
     }
     space_rotate(log, entries
@@ -293,6 +322,7 @@ void commit_clamp(struct raftlog *log, uint64_t from)
         log->durable = from - 1;
         log->changed = true;
     }
+    sync_clamp(log, from);
 }
 
 /* A durable truncation or reset: what it cut off can not come back from the
@@ -327,6 +357,10 @@ static void frame_complete(struct raftlog *log)
     const struct frame_header *h = &w->header;
     w->active = false;
     time_complete(log, w);
+    if (w->weak) {
+        sync_written(log, w);
+        return;
+    }
     log->durable_sequence = h->sequence;
     log->recorded_sequence = h->durable_sequence;
     if (h->n_entries > 0 || (h->flags & (FRAME_TRUNCATE | FRAME_RESET)) != 0) {
@@ -340,6 +374,7 @@ static void frame_complete(struct raftlog *log)
     log->changed = true;
     act_complete(log, w);
     log->oldest_recorded = h->oldest_segment_id;
+    sync_durable(log);
     space_update_oldest(log);
     space_release(log);
 }
@@ -362,6 +397,16 @@ static void complete(struct raftlog *log, const struct file_completion *c)
                       log->data_dir, !log->hard.slot, err_text(c->status),
                       strerror(c->os_error));
         raftlog_internal_fail(log, &info);
+    } else if (c->tag == &log->syncing && c->status != 0) {
+        (void)err_set(&info, c->status,
+                      "sync of %s/%s failed: %s (%s): nothing is written any "
+                      "more, the process must end; check the disk, then start "
+                      "it again",
+                      log->log_dir, log->active->name, err_text(c->status),
+                      strerror(c->os_error));
+        raftlog_internal_fail(log, &info);
+    } else if (c->tag == &log->syncing) {
+        sync_complete(log);
     } else if (c->status == 0) {
         frame_complete(log);
     } else {
@@ -388,7 +433,7 @@ void commit_reap(struct raftlog *log)
 static bool quiet(const struct raftlog *log)
 {
     return !log->stopped && !log->frame.active && !log->rotating &&
-           !log->hard.in_flight && !hard_due(log);
+           !log->syncing.active && !log->hard.in_flight && !hard_due(log);
 }
 
 /* Nothing is in flight and nothing waits. */
@@ -400,7 +445,8 @@ static bool idle(const struct raftlog *log)
 
 bool commit_busy(const struct raftlog *log)
 {
-    return !log->stopped && (log->frame.active || log->hard.in_flight);
+    return !log->stopped &&
+           (log->frame.active || log->syncing.active || log->hard.in_flight);
 }
 
 /* Blocks left for frames without entries. */
@@ -414,7 +460,7 @@ static uint64_t blocks_left(const struct raftlog *log)
  * that is reserved for it. */
 static void tick_stuck(struct raftlog *log)
 {
-    static const struct plan no_entries = {0, 0, 0};
+    static const struct plan no_entries = {0, 0, 0, false};
     if (log->oldest_wanted > log->oldest_recorded &&
         blocks_left(log) >= SPACE_RESERVED_BLOCKS - 1) {
         entries_submit(log, &no_entries);
@@ -432,6 +478,8 @@ void commit_tick(struct raftlog *log)
     }
     if (!idle(log)) {
         tick_stuck(log);
+    } else if (sync_is_pending(log)) {
+        return; /* acts come behind the sync, which has its own time */
     } else if ((release && blocks_left(log) >= SPACE_RESERVED_BLOCKS - 1) ||
                (watermark && unchanged &&
                 blocks_left(log) >= SPACE_RESERVED_BLOCKS)) {
@@ -445,7 +493,8 @@ void commit_tick(struct raftlog *log)
 
 void commit_mark_clean(struct raftlog *log)
 {
-    if (idle(log) && !log->clean && blocks_left(log) >= 1) {
+    if (idle(log) && !sync_is_pending(log) && !log->clean &&
+        blocks_left(log) >= 1) {
         idle_submit(log, FRAME_CLEAN);
     }
 }

@@ -81,7 +81,9 @@ void file_buffer_free(void *buffer);
 
 /* ---- Asynchronous durable writes -------------------------------------------
  *
- * A queue carries writes that are durable when they complete. On file systems
+ * A queue carries writes that are durable when they complete; and, for who may
+ * lose something to a power cut, writes that are not, and the sync that makes
+ * them so. On file systems
  * known to do it right (ext4, XFS) it is native AIO: io_submit of an O_DIRECT
  * write with RWF_DSYNC, completion through an eventfd. Elsewhere, and when
  * asked for, a thread of its own calls pwrite and fdatasync and then writes
@@ -125,6 +127,14 @@ int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
 /* Collect up to max completions without waiting; returns how many. */
 size_t file_queue_reap(struct file_queue *q, struct file_completion *out,
                        size_t max);
+/* The same without the sync: once it has completed, the end of this process
+ * takes nothing back, but a power cut can, whole or in parts, and can keep a
+ * later write while it takes an earlier one. */
+int file_queue_write(struct file_queue *q, struct file *f, const void *buf,
+                     size_t size, uint64_t offset, void *tag);
+/* Start a sync: when it completes, every write to f that had completed before
+ * this call is durable. A failure counts as one of a write. */
+int file_queue_sync(struct file_queue *q, struct file *f, void *tag);
 /* Block until at least one completion can be reaped or timeout_ms has passed
  * (for programs without a loop); 0 or ERR_AGAIN. */
 int file_queue_wait(struct file_queue *q, int timeout_ms);

@@ -1,4 +1,4 @@
-/* Queued durable writes: native AIO where it is right, a thread elsewhere.
+/* Queued writes and syncs: native AIO where it is right, a thread elsewhere.
  *
  * Happy path, AIO: submit fills an iocb (O_DIRECT descriptor, RWF_DSYNC, our
  * eventfd) and calls io_submit; the kernel writes, flushes the device cache,
@@ -7,6 +7,10 @@
  * Happy path, thread: submit appends to `pending`; the thread takes all of
  * it, writes each, syncs each file once, moves the lot to `done` and signals
  * the eventfd; reap collects. What gathers during a sync shares the next one.
+ *
+ * A write without sync leaves the flush out. A sync of its own is IOCB_CMD_
+ * FDSYNC, which the kernel hands to a worker: a durable write behind it does
+ * not do, because with FUA it flushes itself alone.
  *
  * Failure cases:
  * - The file system is not on the list, or io_setup has no resources (EAGAIN
@@ -40,8 +44,11 @@
 #include "raftlog/err.h"
 #include "raftlog/file_private.h"
 
+enum op_kind { OP_DURABLE, OP_WRITE, OP_SYNC };
+
 struct op {
     struct op *next; /* In exactly one list, or with the kernel. */
+    enum op_kind kind;
     int fd;
     const uint8_t *buf; /* What is left to write. */
     size_t size;
@@ -181,31 +188,34 @@ static int choose_kind(const char *dir, const char *list,
 
 /* ---- the thread kind -----------------------------------------------------*/
 
-/* Write all of a list, then sync each of its files once. */
+/* Write all of a list, then sync each file once that something of the list is
+ * to be durable in. */
 static int write_list(struct op *first)
 {
     int failure = 0;
 
     for (struct op *op = first; op != NULL; op = op->next) {
         op->os_error =
-            file_private_write_all(op->fd, op->buf, op->size, op->offset);
+            op->kind == OP_SYNC
+                ? 0
+                : file_private_write_all(op->fd, op->buf, op->size, op->offset);
         if (op->os_error != 0) {
             failure = op->os_error;
         }
     }
     for (struct op *op = first; op != NULL; op = op->next) {
-        bool synced = false;
+        bool synced = op->kind == OP_WRITE;
         int rv;
 
         for (struct op *o = first; o != op; o = o->next) {
-            synced = synced || o->fd == op->fd;
+            synced = synced || (o->fd == op->fd && o->kind != OP_WRITE);
         }
         if (synced) {
             continue;
         }
         rv = fdatasync(op->fd) == 0 ? 0 : errno;
         for (struct op *o = op; rv != 0 && o != NULL; o = o->next) {
-            if (o->fd == op->fd && o->os_error == 0) {
+            if (o->fd == op->fd && o->os_error == 0 && o->kind != OP_WRITE) {
                 o->os_error = rv;
             }
         }
@@ -274,10 +284,14 @@ static int aio_start(struct file_queue *q, struct op *op)
     struct iocb *iocb = &op->iocb;
     int rv;
 
-    io_prep_pwrite(iocb, op->fd, (void *)(uintptr_t)op->buf, op->size,
-                   (long long)op->offset);
+    if (op->kind == OP_SYNC) {
+        io_prep_fdsync(iocb, op->fd);
+    } else {
+        io_prep_pwrite(iocb, op->fd, (void *)(uintptr_t)op->buf, op->size,
+                       (long long)op->offset);
+        iocb->aio_rw_flags = op->kind == OP_DURABLE ? RWF_DSYNC : 0;
+    }
     io_set_eventfd(iocb, q->event_fd);
-    iocb->aio_rw_flags = RWF_DSYNC;
     iocb->data = op;
     do {
         rv = io_submit(q->aio, 1, &iocb);
@@ -285,7 +299,8 @@ static int aio_start(struct file_queue *q, struct op *op)
     if (rv == 1) {
         return 0;
     }
-    if (rv != -EAGAIN && rv != 0) {
+    /* A kernel without asynchronous fdatasync says EINVAL. */
+    if (rv != -EAGAIN && rv != 0 && !(op->kind == OP_SYNC && rv == -EINVAL)) {
         return -rv;
     }
     op->next = NULL;
@@ -438,8 +453,8 @@ int file_queue_fd(const struct file_queue *q)
     return q->event_fd;
 }
 
-int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
-                      size_t size, uint64_t offset, void *tag)
+static int start(struct file_queue *q, enum op_kind kind, struct file *f,
+                 const void *buf, size_t size, uint64_t offset, void *tag)
 {
     struct op *op;
     int rv = 0;
@@ -451,6 +466,7 @@ int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
     if (op == NULL) {
         return ERR_AGAIN;
     }
+    op->kind = kind;
     op->fd = f->fd;
     op->buf = buf;
     op->size = size;
@@ -472,6 +488,23 @@ int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
     }
     q->n_in_flight++;
     return 0;
+}
+
+int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
+                      size_t size, uint64_t offset, void *tag)
+{
+    return start(q, OP_DURABLE, f, buf, size, offset, tag);
+}
+
+int file_queue_write(struct file_queue *q, struct file *f, const void *buf,
+                     size_t size, uint64_t offset, void *tag)
+{
+    return start(q, OP_WRITE, f, buf, size, offset, tag);
+}
+
+int file_queue_sync(struct file_queue *q, struct file *f, void *tag)
+{
+    return start(q, OP_SYNC, f, NULL, 0, 0, tag);
 }
 
 size_t file_queue_reap(struct file_queue *q, struct file_completion *out,

@@ -14,7 +14,12 @@
 #include "raftlog/segment.h"
 
 static const uint8_t hard_magic[8] = {'C', 'K', 'V', 'H', 'A', 'R', 'D', '\n'};
-enum { CHECKSUM_AT = HARDSTATE_SIZE - 8, SLOT_BYTES_MAX = 1 << 20 };
+enum {
+    CHECKSUM_AT = HARDSTATE_SIZE - 8,
+    SIZE_1 = 96, /* of version 1, which ends before the mark */
+    FLAG_FORGOT = 1,
+    SLOT_BYTES_MAX = 1 << 20
+};
 
 void hardstate_encode(const struct hardstate *h, void *block, size_t size)
 {
@@ -23,14 +28,15 @@ void hardstate_encode(const struct hardstate *h, void *block, size_t size)
     memset(block, 0, size);
     byte_put(&w, hard_magic, sizeof hard_magic);
     byte_put_u32(&w, HARDSTATE_VERSION);
-    byte_put_u32(&w, 0);
+    byte_put_u32(&w, h->forgot ? FLAG_FORGOT : 0);
     byte_put(&w, h->cluster_id, sizeof h->cluster_id);
     byte_put_u64(&w, h->node_id);
     byte_put_u64(&w, h->sequence);
     byte_put_u64(&w, h->term);
     byte_put_u64(&w, h->voted_for);
     byte_put_u64(&w, h->log_sequence);
-    w.at = (uint8_t *)block + CHECKSUM_AT;
+    byte_put_u64(&w, h->forgot_term);
+    byte_put(&w, h->weak_boot, sizeof h->weak_boot);
     byte_put_u64(&w, checksum(block, CHECKSUM_AT, 0));
     assert(!w.failed);
 }
@@ -42,6 +48,8 @@ int hardstate_decode(const void *data, size_t size, struct hardstate *out)
     const uint8_t *magic = byte_get(&r, sizeof hard_magic);
     const uint8_t *id;
     uint32_t version;
+    uint32_t flags;
+    size_t whole;
     if (magic == NULL || memcmp(magic, hard_magic, sizeof hard_magic) != 0) {
         return ERR_CORRUPT;
     }
@@ -49,10 +57,11 @@ int hardstate_decode(const void *data, size_t size, struct hardstate *out)
     if (version > HARDSTATE_VERSION) {
         return ERR_VERSION;
     }
-    if (version == 0 || size < HARDSTATE_SIZE) {
+    whole = version == 1 ? SIZE_1 : HARDSTATE_SIZE;
+    if (version == 0 || size < whole) {
         return ERR_CORRUPT;
     }
-    (void)byte_get_u32(&r);
+    flags = byte_get_u32(&r);
     id = byte_get(&r, sizeof h.cluster_id);
     memcpy(h.cluster_id, id, sizeof h.cluster_id);
     h.node_id = byte_get_u64(&r);
@@ -60,8 +69,15 @@ int hardstate_decode(const void *data, size_t size, struct hardstate *out)
     h.term = byte_get_u64(&r);
     h.voted_for = byte_get_u64(&r);
     h.log_sequence = byte_get_u64(&r);
-    r.at = (const uint8_t *)data + CHECKSUM_AT;
-    if (byte_get_u64(&r) != checksum(data, CHECKSUM_AT, 0)) {
+    if (version > 1) {
+        h.forgot = (flags & FLAG_FORGOT) != 0;
+        h.forgot_term = byte_get_u64(&r);
+        memcpy(h.weak_boot, byte_get(&r, sizeof h.weak_boot),
+               sizeof h.weak_boot);
+    }
+    r.at = (const uint8_t *)data + whole - 8;
+    if (byte_get_u64(&r) != checksum(data, whole - 8, 0) ||
+        h.weak_boot[sizeof h.weak_boot - 1] != '\0') {
         return ERR_CORRUPT;
     }
     *out = h;

@@ -20,9 +20,10 @@
 #include "raftlog/raftlog.h"
 
 enum {
-    HARDSTATE_VERSION = 1,
-    HARDSTATE_SIZE = 96, /* of the record at the start of the slot's block */
-    HARDSTATE_SLOTS = 2
+    HARDSTATE_VERSION = 2,
+    HARDSTATE_SIZE = 128, /* of the record at the start of the slot's block */
+    HARDSTATE_SLOTS = 2,
+    HARDSTATE_BOOT_SIZE = 40 /* a boot id, filled up with zeroes */
 };
 
 struct hardstate {
@@ -34,6 +35,12 @@ struct hardstate {
     /* A frame of the log that was durable when this was written and that
      * holds entries or an act: recovery must find it. */
     uint64_t log_sequence;
+    /* Entries may have been acknowledged under this boot id and not be synced;
+     * empty: none. And: some may be forgotten that were acknowledged in
+     * forgot_term or before. See sync.c. */
+    char weak_boot[HARDSTATE_BOOT_SIZE];
+    bool forgot;
+    uint64_t forgot_term;
 };
 
 /* Pure. block has room for size bytes; the rest is zeroed. */

@@ -2,7 +2,9 @@
  * reader.c and recover.c and by nobody else.
  *
  *   raftlog.c       the public functions: what is in the log
- *   commit_queue.c  from memory to durable: hard state, then one frame
+ *   commit_queue.c  from memory to disk: hard state, then one frame
+ *   sync.c          from disk to durable, and what a weaker policy must not
+ *                   forget
  *   space.c         segments: prepare, rotate, release; is there room
  *   reader.c        from disk back to memory
  *   recover.c       from disk to struct raftlog, once, at open
@@ -35,6 +37,7 @@ enum {
 /* The frame that is being written; one at a time. */
 struct frame_write {
     bool active;
+    bool weak; /* not durable when it completes: sync.c */
     struct frame_header header;
     struct segment *segment;
     uint64_t offset;
@@ -56,6 +59,23 @@ struct hard_write {
     bool in_flight;
     bool in_flight_mirror;
     uint64_t in_flight_sequence;
+};
+
+/* How far something reaches: frames, entries, and what their headers record. */
+struct sync_state {
+    uint64_t sequence; /* of the newest frame */
+    uint64_t act;      /* of the newest one with entries or an act */
+    uint64_t recorded; /* watermark in its header */
+    uint64_t oldest;   /* oldest segment in its header */
+    uint64_t last;     /* entry; clamped by truncations */
+};
+
+/* The sync that is under way; one at a time, beside a frame. */
+struct sync_write {
+    bool active;
+    struct sync_state covers;
+    uint64_t n_entries, n_bytes;
+    uint64_t started_us;
 };
 
 struct pool_file {
@@ -93,6 +113,14 @@ struct raftlog {
     uint8_t *frame_buffer;
     size_t frame_buffer_bytes;
     struct hard_write hard;
+
+    /* What is written; what is durable too stands below. */
+    struct sync_state written;
+    struct sync_write syncing;
+    uint64_t unsynced_entries, unsynced_bytes; /* in frames only written */
+    uint64_t unsynced_since_ms;
+    uint64_t sync_wanted; /* frames through this one: by raftlog_force_sync */
+    char boot[FILE_BOOT_ID_SIZE];
 
     /* The chain of frames. */
     uint64_t next_sequence;
@@ -143,6 +171,30 @@ bool commit_busy(const struct raftlog *log);
 /* Queue the clean mark and the last copy of the hard state (closing). */
 void commit_mark_clean(struct raftlog *log);
 void commit_mirror(struct raftlog *log);
+
+/* ---- sync.c ---- */
+void sync_fill_defaults(struct raftlog_sync_policy *p);
+/* After recovery: whether something may be forgotten; set or clear the mark. */
+void sync_adopt(struct raftlog *log, struct raftlog_report *report);
+/* Whether frames need not be durable when they count. */
+bool sync_is_weak(const struct raftlog *log);
+/* Whether frames are written that are not durable. */
+bool sync_is_pending(const struct raftlog *log);
+/* Whether the policy asks for a sync now. */
+bool sync_is_due(const struct raftlog *log);
+/* Start one unless one is under way. */
+void sync_start(struct raftlog *log);
+void sync_complete(struct raftlog *log);
+/* A frame was written weakly; a frame became durable by itself. */
+void sync_written(struct raftlog *log, const struct frame_write *w);
+void sync_durable(struct raftlog *log);
+/* Truncation and reset, as commit_clamp. */
+void sync_clamp(struct raftlog *log, uint64_t from);
+void sync_reset(struct raftlog *log, uint64_t index);
+/* Everything is durable: nothing can be forgotten any more. */
+void sync_clear_mark(struct raftlog *log);
+/* The log is about to stop by a failure. */
+void sync_note_failure(struct raftlog *log);
 
 /* ---- space.c ---- */
 /* Bytes of frames that entries may still take in the active segment. */

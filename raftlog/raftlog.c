@@ -33,6 +33,7 @@ static const uint64_t segment_bytes_max = (uint64_t)1 << 32;
 void raftlog_internal_fail(struct raftlog *log, const struct err_info *info)
 {
     if (!log->stopped) {
+        sync_note_failure(log);
         log->stopped = true;
         log->io.fatal(log->io.ctx, info);
     }
@@ -68,6 +69,7 @@ static int check_options(struct raftlog_options *o, size_t align,
         o->batch_bytes_max ? o->batch_bytes_max : BATCH_BYTES_DEFAULT;
     o->n_prepared = o->n_prepared ? o->n_prepared : PREPARED_DEFAULT;
     o->n_pooled_max = o->n_pooled_max ? o->n_pooled_max : POOLED_DEFAULT;
+    sync_fill_defaults(&o->sync);
     o->segment_bytes = (o->segment_bytes + align - 1) / align * align;
     if (o->segment_bytes < SEGMENT_BLOCKS_MIN * align ||
         o->segment_bytes > segment_bytes_max) {
@@ -185,6 +187,7 @@ int raftlog_open(const char *data_dir, const struct raftlog_options *options,
         return rv;
     }
     space_maintain(log);
+    commit_pump(log); /* the mark of sync.c, when it has changed */
     *out = log;
     return 0;
 }
@@ -214,6 +217,8 @@ void raftlog_close(struct raftlog *log)
         return;
     }
     log->closing = true;
+    drain(log);
+    sync_clear_mark(log);
     drain(log);
     commit_mark_clean(log);
     drain(log);
@@ -360,6 +365,7 @@ int raftlog_reset(struct raftlog *log, uint64_t index, uint64_t term)
     log_index_reset(&log->index, index, term);
     cache_clear(&log->cache, index + 1);
     log->frame.last = 0; /* nothing that is in flight counts any more */
+    sync_reset(log, index);
     log->durable = index;
     log->unframed_first = index + 1;
     log->unframed_bytes = 0;
@@ -454,6 +460,9 @@ void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out)
     out->n_pooled = log->n_pool;
     out->pending_bytes = log->unframed_bytes + (w->active ? w->payload : 0);
     out->cache_bytes = log->cache.bytes;
+    out->unsynced_bytes = log->unsynced_bytes;
+    out->unsynced_entries = log->unsynced_entries;
+    out->sync = log->options.sync;
     if (w->active) {
         uint64_t age = log->io.now_ms(log->io.ctx) - w->started_ms;
         out->oldest_write_ms = age > 0 ? age : 1;

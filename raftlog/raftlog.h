@@ -7,6 +7,10 @@
  * whatever was handed over meanwhile goes into the next one as one frame
  * (group commit).
  *
+ * Durable means: after a power cut. Under a weaker sync policy entries count as
+ * persisted before they are durable: raftlog_persisted_index; see sync.c and
+ * README.md, "Sync policies".
+ *
  * Calling sequence:
  *   raftlog_open                      blocking: recovers, see raftlog_report
  *   raftlog_scan                      blocking: entries for the RAFT_START
@@ -32,6 +36,19 @@ struct raftlog;
 
 enum { RAFTLOG_CLUSTER_ID_SIZE = 16 };
 
+enum raftlog_sync {
+    RAFTLOG_SYNC_ALWAYS,  /* persisted is durable */
+    RAFTLOG_SYNC_BATCH,   /* a sync after so many entries, or so much time */
+    RAFTLOG_SYNC_INTERVAL /* after so much time */
+};
+const char *raftlog_sync_name(enum raftlog_sync policy);
+
+struct raftlog_sync_policy {
+    enum raftlog_sync policy;
+    uint64_t batch_entries; /* 0: 100 */
+    uint64_t interval_ms;   /* from the first entry on; 0: 5000 */
+};
+
 struct raftlog_options {
     uint8_t cluster_id[RAFTLOG_CLUSTER_ID_SIZE];
     uint64_t node_id;
@@ -41,6 +58,10 @@ struct raftlog_options {
     unsigned n_prepared;         /* segments filled ahead; 0: 1 */
     unsigned n_pooled_max;       /* released segments kept for reuse; 0: 4 */
     const char *aio_filesystems; /* see file_queue_options; borrowed */
+    struct raftlog_sync_policy sync;
+    /* Entries of these kinds (1 << kind, kinds below 64) are durable before
+     * they count, under any policy. */
+    uint64_t sync_kinds;
 };
 
 /* What the log asks of its owner. ctx is handed back in each call. */
@@ -89,6 +110,12 @@ struct raftlog_report {
     char torn_path[256]; /* where; empty when nothing was cut */
     unsigned n_segments;
     uint64_t n_frames;
+    /* Entries that were acknowledged under a weaker policy may be missing: the
+     * machine stopped before they were synced. Stays true at each open until
+     * raftlog_remember. Whatever is missing was acknowledged in forgot_term or
+     * before. */
+    bool forgot;
+    uint64_t forgot_term;
 };
 
 /* Open or create the log in data_dir (which exists): data_dir/log/,
@@ -132,6 +159,17 @@ int raftlog_set_hard_state(struct raftlog *log, uint64_t term,
 /* Whether everything given to raftlog_set_hard_state is durable. */
 bool raftlog_hard_state_durable(const struct raftlog *log);
 
+/* Change the sync policy. Back to `always`: what is not durable is synced now,
+ * and nothing new is written before. Errors: ERR_STOPPED. */
+int raftlog_set_sync(struct raftlog *log,
+                     const struct raftlog_sync_policy *policy);
+/* Sync now what is handed to the disk; raftlog_durable_index tells when. */
+void raftlog_force_sync(struct raftlog *log);
+/* What may have been forgotten is here again, or lost for good with everybody's
+ * consent: do not report it any more. Durable as the hard state is. Errors:
+ * ERR_STOPPED. */
+int raftlog_remember(struct raftlog *log);
+
 /* Entries through..: not needed any more (a snapshot covers them). Whole
  * segments below go to the pool, in the background. Indexes that are released
  * can not be read. through is clipped to the durable index. */
@@ -157,6 +195,9 @@ void raftlog_tick(struct raftlog *log);
 uint64_t raftlog_first_index(const struct raftlog *log);
 uint64_t raftlog_last_index(const struct raftlog *log);
 uint64_t raftlog_durable_index(const struct raftlog *log);
+/* The same for entries that the policy lets count: at least the durable index,
+ * and the same under `always`. A killed process does not lose them. */
+uint64_t raftlog_persisted_index(const struct raftlog *log);
 /* Term of an entry in first - 1..last; 0 outside. O(log terms). */
 uint64_t raftlog_term(const struct raftlog *log, uint64_t index);
 /* Counts truncations and resets: an answer of raftlog_read belongs to the
@@ -220,9 +261,15 @@ struct raftlog_stats {
     uint64_t written_bytes;  /* with padding */
     uint64_t write_us_total; /* sum of durable write times */
     uint64_t write_us_max;
-    uint64_t oldest_write_ms; /* age of the write in flight, 0: none */
-    bool no_space;            /* a segment could not be prepared */
-    const char *sync_method;  /* "aio" or "thread" */
+    uint64_t n_syncs; /* of a weaker policy; a durable write is none */
+    uint64_t sync_us_total;
+    uint64_t sync_us_max;
+    uint64_t unsynced_bytes; /* persisted, not durable; with padding */
+    uint64_t unsynced_entries;
+    struct raftlog_sync_policy sync; /* in force */
+    uint64_t oldest_write_ms;        /* age of the write in flight, 0: none */
+    bool no_space;                   /* a segment could not be prepared */
+    const char *sync_method;         /* "aio" or "thread" */
 };
 void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out);
 

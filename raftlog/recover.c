@@ -50,7 +50,10 @@ enum recover_case recover_judge_tail(const struct recover_tail *t)
     if (t->evidence) {
         return RECOVER_ROT;
     }
-    return t->header_sound ? RECOVER_TORN : RECOVER_END;
+    if (t->header_sound) {
+        return RECOVER_TORN;
+    }
+    return t->later ? RECOVER_LOST : RECOVER_END;
 }
 
 void recover_note(struct recovery *r, enum recover_case c)
@@ -386,13 +389,14 @@ static int apply_frame(struct recovery *r, const struct frame_header *h,
     return 0;
 }
 
-/* Look for a later frame of this segment behind `offset`: it proves that the
- * frame that should stand before it was durable. */
+/* Look for later frames of this segment behind `offset`. One that records a
+ * watermark at the frame that should stand here proves that it was durable;
+ * under `always` every later frame does. Without such a proof *end is where the
+ * last of them ends: all of them go. */
 static int find_later(struct recovery *r, const struct found *f,
-                      uint64_t offset, bool *out)
+                      uint64_t offset, struct recover_tail *t, uint64_t *end)
 {
     uint32_t block = f->header.block_bytes;
-    *out = false;
     for (; offset + block <= f->header.file_bytes; offset += block) {
         struct frame_header h;
         const uint8_t *at;
@@ -403,8 +407,12 @@ static int find_later(struct recovery *r, const struct found *f,
         if (frame_header_decode(at, block, r->log->options.cluster_id, &h) ==
                 0 &&
             h.segment_id == f->id && h.sequence > r->sequence) {
-            *out = true;
-            return 0;
+            t->later = true;
+            *end = offset + h.frame_bytes;
+            if (h.durable_sequence >= r->sequence) {
+                t->evidence = true;
+                return 0;
+            }
         }
     }
     return 0;
@@ -430,11 +438,12 @@ static int judge_tail(struct recovery *r, size_t i, struct recover_tail *t,
 {
     const struct found *f = &r->found[i];
     const struct found *next = &r->found[i + 1];
+    uint64_t end = f->segment->end + h->frame_bytes;
     enum recover_case c;
     t->last_segment = i + 1 == r->n_found;
     if (t->last_segment) {
-        int rv = find_later(r, f, f->segment->end + f->header.block_bytes,
-                            &t->evidence);
+        int rv =
+            find_later(r, f, f->segment->end + f->header.block_bytes, t, &end);
         if (rv != 0) {
             return rv;
         }
@@ -448,10 +457,11 @@ static int judge_tail(struct recovery *r, size_t i, struct recover_tail *t,
     if (recover_case_code(c) != 0) {
         return refuse_at(r, c, f);
     }
-    if (c == RECOVER_TORN) {
+    if (c == RECOVER_TORN || c == RECOVER_LOST) {
         r->torn = true;
         r->torn_offset = f->segment->end;
-        r->torn_bytes = h->frame_bytes;
+        r->torn_bytes = (end < f->segment->bytes ? end : f->segment->bytes) -
+                        f->segment->end;
         r->torn_sequence = r->sequence;
     }
     return 0;
@@ -465,7 +475,7 @@ static int replay_segment(struct recovery *r, size_t i)
     int rv = s == NULL ? err_set(r->info, ERR_NOMEM, "out of memory")
                        : recover_open_segment(r, f->name, FILE_READ);
     while (rv == 0) {
-        struct recover_tail t = {false, false, false, false, false, false};
+        struct recover_tail t = {0};
         struct frame_header h;
         const uint8_t *at;
         memset(&h, 0, sizeof h);

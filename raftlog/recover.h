@@ -64,6 +64,9 @@
     X(TORN, 0,                                                                 \
       "a frame with a broken body, no evidence that it was "                   \
       "durable: keep it aside, cut it off")                                    \
+    X(LOST, 0,                                                                 \
+      "no frame, but later ones, and none says that it was durable: written "  \
+      "under a weaker sync policy; keep them aside, cut them off")             \
     X(ROT, ERR_CORRUPT,                                                        \
       "no frame or a broken one, but evidence that it was "                    \
       "durable: refuse")                                                       \
@@ -88,6 +91,7 @@ struct recover_tail {
     bool continues;      /* and sequence, chain, index and term fit */
     bool last_segment;   /* no segment follows */
     bool next_continues; /* one follows, and continues from here */
+    bool later;          /* frames stand behind it */
     bool evidence;       /* the frame that should be here was durable */
 };
 /* Pure: the row for a place where no good frame stands. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TORN_FILES_MAX = 8 };
+enum { TORN_FILES_MAX = 8, TORN_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* ---- repair ---------------------------------------------------------------*/
 
@@ -27,22 +27,24 @@ static int on_torn_name(void *ctx, const char *name)
     return 0;
 }
 
-/* Copy the torn tail into a file of its own. A full disk must not keep the
+/* Copy the torn tail (of what a weaker policy lost, the beginning) into a file
+ * of its own. A full disk must not keep the
  * node from starting: then there is no copy, and the report says so. */
 static int keep_torn(struct recovery *r, const struct segment *s)
 {
     char name[SEGMENT_NAME_MAX * 2];
     char path[SEGMENT_PATH_MAX];
     const uint8_t *at;
-    int rv =
-        recover_window(r, s->name, r->torn_offset, (size_t)r->torn_bytes, &at);
+    size_t size =
+        r->torn_bytes < TORN_BYTES_MAX ? (size_t)r->torn_bytes : TORN_BYTES_MAX;
+    int rv = recover_window(r, s->name, r->torn_offset, size, &at);
     if (rv != 0) {
         return rv;
     }
     (void)snprintf(name, sizeof name, "torn-%020" PRIu64 "-%010" PRIu64,
                    r->torn_sequence, s->id);
     (void)segment_path(path, r->log->log_dir, name);
-    rv = file_replace(path, at, (size_t)r->torn_bytes);
+    rv = file_replace(path, at, size);
     if (rv == 0) {
         (void)snprintf(r->report->torn_path, sizeof r->report->torn_path,
                        "log/%s", name);
@@ -333,6 +335,8 @@ static void adopt(struct recovery *r)
     log->recorded_sequence = r->recorded;
     log->oldest_wanted = log->segments->id;
     log->oldest_recorded = log->segments->id;
+    sync_durable(log);
+    log->written.last = log->durable;
     log->clean = r->n_frames > 0 && (r->last_flags & FRAME_CLEAN) != 0;
     if (r->n_found > 0 &&
         r->found[r->n_found - 1].header.block_bytes != log->align) {
@@ -345,6 +349,7 @@ static void adopt(struct recovery *r)
     report->clean = log->clean || report->created;
     report->n_segments = log->n_segments;
     report->n_frames = r->n_frames;
+    sync_adopt(log, report);
 }
 
 int repair_create(struct recovery *r)

@@ -350,9 +350,24 @@ void sim_disk_misuse(struct sim_disk *d, const char *text)
 /* The bytes of a queued write must stay as they were at the submit. */
 static void check_buffer(struct sim_disk *d, const struct sim_disk_transfer *t)
 {
-    if (checksum(t->buf, t->size, 0) != t->buf_checksum) {
+    if (t->size > 0 && checksum(t->buf, t->size, 0) != t->buf_checksum) {
         sim_disk_misuse(d, "a buffer changed while its write was in flight");
     }
+}
+
+/* What a transfer does to the disk when nothing goes wrong. */
+static int transfer_take_effect(const struct sim_disk_transfer *t)
+{
+    switch (t->kind) {
+    case SIM_TRANSFER_DURABLE:
+        return sim_inode_write_durable(t->inode, t->buf, t->size, t->offset);
+    case SIM_TRANSFER_WRITE:
+        return sim_inode_write(t->inode, t->buf, t->size, t->offset);
+    case SIM_TRANSFER_SYNC:
+        sim_inode_sync_through(t->inode, t->through);
+        return 0;
+    }
+    return 0;
 }
 
 void sim_disk_transfer_finish(struct sim_disk *d, struct sim_disk_transfer *t)
@@ -369,12 +384,15 @@ void sim_disk_transfer_finish(struct sim_disk *d, struct sim_disk_transfer *t)
     if (d->fail_writes > 0 || q->failed != 0) {
         d->fail_writes -= d->fail_writes > 0;
         d->stats.n_errors_injected++;
-        (void)sim_inode_write(t->inode, t->buf, t->size, t->offset);
+        if (t->kind == SIM_TRANSFER_SYNC) {
+            sim_inode_doom(t->inode);
+        } else {
+            (void)sim_inode_write(t->inode, t->buf, t->size, t->offset);
+        }
         c.status = ERR_IO;
         c.os_error = 5; /* EIO */
     } else {
-        c.status =
-            sim_inode_write_durable(t->inode, t->buf, t->size, t->offset);
+        c.status = transfer_take_effect(t);
         c.os_error = c.status == ERR_NOSPACE ? 28 : 0; /* ENOSPC */
     }
     if (c.status != 0) {
@@ -396,7 +414,9 @@ void sim_disk_freeze(struct sim_disk *d)
         struct sim_disk_transfer *t = d->transfers;
         d->transfers = t->next;
         check_buffer(d, t);
-        sim_inode_write_in_flight(t->inode, t->buf, t->size, t->offset);
+        if (t->kind != SIM_TRANSFER_SYNC) {
+            sim_inode_write_in_flight(t->inode, t->buf, t->size, t->offset);
+        }
         if (t->queue != NULL) {
             /* Who waits for it must come to an end. */
             t->queue->failed = ERR_IO;

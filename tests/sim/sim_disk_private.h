@@ -8,6 +8,7 @@
 struct sim_change_data {
     struct sim_change_data *next;
     struct sim_change_data *previous;
+    uint64_t number; /* counts the changes of the file */
     bool is_truncate;
     bool durable;   /* a queued write over older unsynced ones: always kept */
     bool in_flight; /* a queued write: a sector may be left unreadable */
@@ -30,6 +31,7 @@ struct sim_inode {
     uint64_t size;
     uint64_t capacity;
     struct sim_change_data *first, *last;
+    uint64_t n_changes; /* ever */
 };
 
 struct sim_disk_name {
@@ -50,9 +52,16 @@ struct sim_disk_change {
     struct sim_inode *inode;
 };
 
-/* A queued durable write. */
+/* A queued write or sync. */
+enum sim_transfer_kind {
+    SIM_TRANSFER_DURABLE,
+    SIM_TRANSFER_WRITE, /* not durable when it completes */
+    SIM_TRANSFER_SYNC
+};
+
 struct sim_disk_transfer {
     struct sim_disk_transfer *next;
+    enum sim_transfer_kind kind;
     uint64_t number;
     struct file_queue *queue; /* NULL: nobody waits any more */
     struct sim_inode *inode;
@@ -61,6 +70,7 @@ struct sim_disk_transfer {
     uint64_t buf_checksum;
     size_t size;
     uint64_t offset;
+    uint64_t through; /* of a sync: the last change that it covers */
     void *tag;
 };
 
@@ -97,6 +107,8 @@ int sim_inode_write_durable(struct sim_inode *inode, const void *buf,
                             size_t size, uint64_t offset);
 int sim_inode_truncate(struct sim_inode *inode, uint64_t size);
 void sim_inode_sync(struct sim_inode *inode);
+/* The same for its changes up to this number. */
+void sim_inode_sync_through(struct sim_inode *inode, uint64_t number);
 /* The sync failed: what it held will not survive. */
 void sim_inode_doom(struct sim_inode *inode);
 /* Draw what is left of the unsynced changes. */

@@ -546,8 +546,9 @@ static void transfer_due(void *ctx, uint64_t number, uint64_t unused)
     }
 }
 
-int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
-                      size_t size, uint64_t offset, void *tag)
+static int transfer_start(struct file_queue *q, enum sim_transfer_kind kind,
+                          struct file *f, const void *buf, size_t size,
+                          uint64_t offset, void *tag)
 {
     struct sim_disk *d = q->disk;
     struct sim_disk_transfer *t;
@@ -567,15 +568,17 @@ int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
     }
     t = calloc(1, sizeof *t);
     assert(t != NULL);
+    t->kind = kind;
     t->number = d->n_transfers++;
     t->queue = q;
     t->inode = sim_inode_ref(f->inode);
     t->path = strdup(f->path);
     assert(t->path != NULL);
     t->buf = buf;
-    t->buf_checksum = checksum(buf, size, 0);
+    t->buf_checksum = size > 0 ? checksum(buf, size, 0) : 0;
     t->size = size;
     t->offset = offset;
+    t->through = f->inode->n_changes;
     t->tag = tag;
     t->next = d->transfers;
     d->transfers = t;
@@ -587,6 +590,23 @@ int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
         transfer_due, d, t->number, 0);
     sim_disk_after(d, SIM_DISK_SUBMIT, f->path);
     return 0;
+}
+
+int file_queue_submit(struct file_queue *q, struct file *f, const void *buf,
+                      size_t size, uint64_t offset, void *tag)
+{
+    return transfer_start(q, SIM_TRANSFER_DURABLE, f, buf, size, offset, tag);
+}
+
+int file_queue_write(struct file_queue *q, struct file *f, const void *buf,
+                     size_t size, uint64_t offset, void *tag)
+{
+    return transfer_start(q, SIM_TRANSFER_WRITE, f, buf, size, offset, tag);
+}
+
+int file_queue_sync(struct file_queue *q, struct file *f, void *tag)
+{
+    return transfer_start(q, SIM_TRANSFER_SYNC, f, NULL, 0, 0, tag);
 }
 
 size_t file_queue_reap(struct file_queue *q, struct file_completion *out,

@@ -85,6 +85,7 @@ static void remember(struct sim_inode *inode, struct sim_change_data change,
     if (c->size > 0) {
         memcpy(c->new_data, new_data, c->size);
     }
+    c->number = ++inode->n_changes;
     c->next = NULL;
     c->previous = inode->last;
     if (inode->last != NULL) {
@@ -195,6 +196,27 @@ void sim_inode_sync(struct sim_inode *inode)
      * what was written since, and must not save what was dropped. */
     for (c = inode->first; c != NULL; c = c->next) {
         c->durable = c->durable || !c->doomed;
+    }
+}
+
+/* A sync that ran while writes went on: those behind it are not its. */
+void sim_inode_sync_through(struct sim_inode *inode, uint64_t number)
+{
+    struct sim_change_data *c;
+
+    for (c = inode->first; c != NULL && c->number <= number; c = c->next) {
+        c->durable = c->durable || !c->doomed;
+    }
+    while (inode->first != NULL && inode->first->durable) {
+        c = inode->first;
+        inode->first = c->next;
+        if (inode->first != NULL) {
+            inode->first->previous = NULL;
+        } else {
+            inode->last = NULL;
+        }
+        free(c->old_data);
+        free(c);
     }
 }
 

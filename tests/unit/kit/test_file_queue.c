@@ -226,6 +226,53 @@ static void test_file_queue_free_waits_for_what_is_in_flight(void **state)
     }
 }
 
+/* Weak writes and syncs complete like others, and in one queue with them. */
+static void weak_writes(const struct file_queue_options *options)
+{
+    struct fixture fx;
+    struct file_completion c;
+    uint8_t back[SIZE];
+    struct file *f;
+    size_t n;
+
+    open_fixture(&fx, options);
+    assert_int_equal(
+        file_queue_write(fx.queue, fx.file, fx.buf[1], SIZE, SIZE, NULL), 0);
+    reap_all(fx.queue, 1, 0);
+    assert_int_equal(
+        file_queue_write(fx.queue, fx.file, fx.buf[2], SIZE, 2 * SIZE, NULL),
+        0);
+    assert_int_equal(
+        file_queue_submit(fx.queue, fx.file, fx.buf[3], SIZE, 3 * SIZE, NULL),
+        0);
+    assert_int_equal(file_queue_sync(fx.queue, fx.file, NULL), 0);
+    reap_all(fx.queue, 3, 0);
+    assert_int_equal(file_queue_sync(fx.queue, fx.file, &fx), 0);
+    assert_int_equal(file_queue_wait(fx.queue, 10000), 0);
+    assert_int_equal(file_queue_reap(fx.queue, &c, 1), 1);
+    assert_ptr_equal(c.tag, &fx);
+    assert_int_equal(file_open(temp_dir_path(&fx.dir, "x"), FILE_READ, &f), 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(file_read_at(f, back, SIZE, (uint64_t)i * SIZE, &n),
+                         0);
+        assert_memory_equal(back, fx.buf[i], SIZE);
+    }
+    file_close(f);
+    close_fixture(&fx);
+}
+
+static void test_file_queue_weak_writes_and_sync_complete(void **state)
+{
+    (void)state;
+    weak_writes(NULL);
+}
+
+static void test_file_queue_thread_weak_writes_and_sync_complete(void **state)
+{
+    (void)state;
+    weak_writes(&thread_only);
+}
+
 /* A file that is open for reading only makes the write fail for sure. */
 static void failing(const struct file_queue_options *options)
 {
@@ -309,7 +356,8 @@ static long long flush_count(const char *path)
 /* What the device below has to show for writes of one in flight each. Others
  * on the machine flush too and could hide flushes that we left out, so the
  * quietest of several rounds counts. */
-static void count_flushes(const struct file_queue_options *options)
+static void count_flushes(const struct file_queue_options *options,
+                          bool separate)
 {
     enum { N_WRITES = 50, N_ROUNDS = 5 };
     struct fixture fx;
@@ -321,10 +369,15 @@ static void count_flushes(const struct file_queue_options *options)
         long long after;
 
         for (unsigned i = 0; i < N_WRITES; i++) {
-            assert_int_equal(file_queue_submit(fx.queue, fx.file, fx.buf[0],
-                                               SIZE, (uint64_t)i * SIZE, NULL),
+            assert_int_equal((separate ? file_queue_write : file_queue_submit)(
+                                 fx.queue, fx.file, fx.buf[0], SIZE,
+                                 (uint64_t)i * SIZE, NULL),
                              0);
             reap_all(fx.queue, 1, 0);
+            if (separate) {
+                assert_int_equal(file_queue_sync(fx.queue, fx.file, NULL), 0);
+                reap_all(fx.queue, 1, 0);
+            }
         }
         after = flush_count(fx.dir.path);
         if (before < 0 || after == 0) {
@@ -348,13 +401,26 @@ static void count_flushes(const struct file_queue_options *options)
 static void test_file_queue_each_write_flushes_the_device(void **state)
 {
     (void)state;
-    count_flushes(NULL);
+    count_flushes(NULL, false);
 }
 
 static void test_file_queue_thread_each_write_flushes_the_device(void **state)
 {
     (void)state;
-    count_flushes(&thread_only);
+    count_flushes(&thread_only, false);
+}
+
+/* The sync of a weaker policy has to reach the device as well. */
+static void test_file_queue_each_sync_flushes_the_device(void **state)
+{
+    (void)state;
+    count_flushes(NULL, true);
+}
+
+static void test_file_queue_thread_each_sync_flushes_the_device(void **state)
+{
+    (void)state;
+    count_flushes(&thread_only, true);
 }
 
 int main(void)
@@ -373,6 +439,10 @@ int main(void)
         cmocka_unit_test(test_file_queue_injected_completion_failure_is_seen),
         cmocka_unit_test(test_file_queue_each_write_flushes_the_device),
         cmocka_unit_test(test_file_queue_thread_each_write_flushes_the_device),
+        cmocka_unit_test(test_file_queue_each_sync_flushes_the_device),
+        cmocka_unit_test(test_file_queue_thread_each_sync_flushes_the_device),
+        cmocka_unit_test(test_file_queue_weak_writes_and_sync_complete),
+        cmocka_unit_test(test_file_queue_thread_weak_writes_and_sync_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

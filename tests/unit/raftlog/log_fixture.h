@@ -151,7 +151,8 @@ static inline void fixture_turn(struct fixture *x)
     if (!x->hold_jobs) {
         fixture_run_jobs(x);
     }
-    if (!x->log->stopped && (x->log->frame.active || x->log->hard.in_flight)) {
+    if (!x->log->stopped && (x->log->frame.active || x->log->syncing.active ||
+                             x->log->hard.in_flight)) {
         assert_int_equal(poll(&p, 1, 10000), 1);
     }
     raftlog_poll(x->log);
@@ -163,8 +164,8 @@ static inline void fixture_settle(struct fixture *x)
     do {
         fixture_turn(x);
     } while (!x->log->stopped &&
-             (x->log->frame.active || x->log->hard.in_flight ||
-              (x->n_jobs > 0 && !x->hold_jobs)));
+             (x->log->frame.active || x->log->syncing.active ||
+              x->log->hard.in_flight || (x->n_jobs > 0 && !x->hold_jobs)));
 }
 
 static inline void fixture_tick(struct fixture *x)

@@ -231,15 +231,27 @@ static void test_hardstate_any_flip_is_found(void **state)
 /* Format version 1 is what these files hold: reading them must work for ever,
  * and writing gives the same bytes until the version number changes.
  * GOLDEN_WRITE in the environment writes them anew. */
+static void golden_path(const char *name, char *path, size_t path_size)
+{
+    const char *end = strstr(__FILE__, "tests/unit/raftlog/");
+    assert_non_null(end);
+    snprintf(path, path_size, "%.*stests/golden/%s", (int)(end - __FILE__),
+             __FILE__, name);
+}
+
+static void golden_read(const char *name, void **data, size_t *size)
+{
+    char path[1024];
+    golden_path(name, path, sizeof path);
+    assert_int_equal(file_read_all(path, 1 << 20, data, size), 0);
+}
+
 static void golden(const char *name, const uint8_t *want, size_t want_size)
 {
     char path[1024];
     void *data = NULL;
     size_t size = 0;
-    const char *end = strstr(__FILE__, "tests/unit/raftlog/");
-    assert_non_null(end);
-    snprintf(path, sizeof path, "%.*stests/golden/%s", (int)(end - __FILE__),
-             __FILE__, name);
+    golden_path(name, path, sizeof path);
     if (getenv("GOLDEN_WRITE") != NULL) {
         assert_int_equal(file_replace(path, want, want_size), 0);
     }
@@ -257,18 +269,43 @@ static void test_record_golden_segment_is_version_1(void **state)
     golden("raftlog-v1-segment", segment, sizeof segment);
 }
 
-static void test_hardstate_golden_slot_is_version_1(void **state)
+static void test_hardstate_golden_slot_is_version_2(void **state)
 {
     struct hardstate h = {.node_id = 3,
                           .sequence = 9,
                           .term = 11,
                           .voted_for = 2,
-                          .log_sequence = 500};
+                          .log_sequence = 500,
+                          .weak_boot = "0f31a2c4-0000-4000-8000-0123456789ab",
+                          .forgot = true,
+                          .forgot_term = 10};
+    struct hardstate back;
     uint8_t block[BLOCK];
     (void)state;
     memcpy(h.cluster_id, cluster, sizeof cluster);
     hardstate_encode(&h, block, BLOCK);
-    golden("raftlog-v1-hardstate", block, sizeof block);
+    golden("raftlog-v2-hardstate", block, sizeof block);
+    assert_int_equal(hardstate_decode(block, BLOCK, &back), 0);
+    assert_string_equal(back.weak_boot, h.weak_boot);
+    assert_true(back.forgot);
+    assert_int_equal(back.forgot_term, 10);
+}
+
+static void test_hardstate_golden_slot_of_version_1_is_read(void **state)
+{
+    struct hardstate back;
+    void *data = NULL;
+    size_t size = 0;
+    (void)state;
+    golden_read("raftlog-v1-hardstate", &data, &size);
+    assert_int_equal(hardstate_decode(data, size, &back), 0);
+    assert_int_equal(back.sequence, 9);
+    assert_int_equal(back.term, 11);
+    assert_int_equal(back.voted_for, 2);
+    assert_int_equal(back.log_sequence, 500);
+    assert_string_equal(back.weak_boot, "");
+    assert_false(back.forgot);
+    free(data);
 }
 
 static void test_identity_golden_file_is_version_1(void **state)
@@ -301,7 +338,8 @@ int main(void)
         cmocka_unit_test(test_record_frame_size_is_whole_blocks),
         cmocka_unit_test(test_hardstate_any_flip_is_found),
         cmocka_unit_test(test_record_golden_segment_is_version_1),
-        cmocka_unit_test(test_hardstate_golden_slot_is_version_1),
+        cmocka_unit_test(test_hardstate_golden_slot_is_version_2),
+        cmocka_unit_test(test_hardstate_golden_slot_of_version_1_is_read),
         cmocka_unit_test(test_identity_golden_file_is_version_1),
     };
     return cmocka_run_group_tests_name("record", tests, NULL, NULL);

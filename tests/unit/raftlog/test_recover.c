@@ -392,6 +392,8 @@ static void test_recover_newer_version(void **state)
     change(log_path(x, s.tail), 8, &version, 1);
     expect_refused(x, RECOVER_NEWER_VERSION, "newer");
     change(log_path(x, s.tail), 8, &old, 1);
+    version = HARDSTATE_VERSION + 1;
+    old = HARDSTATE_VERSION;
     change(temp_dir_path(&x->dir, "hardstate.1"), 8, &version, 1);
     assert_int_equal(fixture_try_open(x), ERR_VERSION);
     change(temp_dir_path(&x->dir, "hardstate.1"), 8, &old, 1);
@@ -839,9 +841,9 @@ static void test_recover_offset_sweep_never_loses_silently(void **state)
 static void test_recover_judge_tail_is_total_and_never_cuts_evidence(void **s)
 {
     (void)s;
-    for (unsigned bits = 0; bits < 64; bits++) {
-        struct recover_tail t = {bits & 1, bits & 2,  bits & 4,
-                                 bits & 8, bits & 16, bits & 32};
+    for (unsigned bits = 0; bits < 128; bits++) {
+        struct recover_tail t = {bits & 1,  bits & 2,  bits & 4, bits & 8,
+                                 bits & 16, bits & 32, bits & 64};
         enum recover_case c;
         if (t.continues || (t.body_sound && !t.header_sound)) {
             continue; /* a good frame; and a body needs a header */
@@ -854,9 +856,12 @@ static void test_recover_judge_tail_is_total_and_never_cuts_evidence(void **s)
         if (c == RECOVER_SEALED) {
             assert_true(t.next_continues && !t.last_segment);
         }
+        if (c == RECOVER_END) {
+            assert_false(t.later);
+        }
         assert_true(c == RECOVER_SEALED || c == RECOVER_END ||
-                    c == RECOVER_TORN || c == RECOVER_ROT ||
-                    c == RECOVER_MISPLACED);
+                    c == RECOVER_LOST || c == RECOVER_TORN ||
+                    c == RECOVER_ROT || c == RECOVER_MISPLACED);
     }
 }
 
