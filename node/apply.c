@@ -137,6 +137,7 @@ int apply_restore(struct replica *r, const struct snapshot_meta *meta)
     if (r->clock_ms < meta->clock_ms) {
         r->clock_ms = meta->clock_ms;
     }
+    expiry_saw(r, meta->clock_ms);
     r->snapshot_index = meta->to;
     r->snapshot_ms = meta->clock_ms;
     return 0;
@@ -145,13 +146,29 @@ int apply_restore(struct replica *r, const struct snapshot_meta *meta)
 /* ---- entries
  * ---------------------------------------------------------------*/
 
+/* Run a client's command; the reply is in r->reply. Errors: ERR_VERSION it is
+ * unknown; those of command_env. */
+static int run_command(struct replica *r, const struct proposal *p)
+{
+    const struct command *command = command_by_code(p->code);
+    struct command_env env = {0};
+
+    if (command == NULL || command->run == NULL) {
+        return ERR_VERSION;
+    }
+    env.store = r->store;
+    env.now_ms = r->clock_ms;
+    buffer_clear(&r->reply);
+    command->run(&env, p->argc, p->argv, &r->reply);
+    return env.error;
+}
+
 static void apply_command(struct replica *r, uint64_t index,
                           const struct raftlog_entry *entry)
 {
-    struct command_env env = {0};
     struct proposal p;
-    const struct command *command;
     int rv = proposal_decode(entry->data, entry->size, &p);
+    bool sweep;
 
     if (rv != 0) {
         driver_fatal(r, rv,
@@ -160,33 +177,25 @@ static void apply_command(struct replica *r, uint64_t index,
                      (unsigned long long)index, err_text(rv));
         return;
     }
-    command = command_by_code(p.code);
-    if (command == NULL || command->run == NULL) {
-        driver_fatal(r, ERR_VERSION,
-                     "entry %llu has the unknown command %u; "
-                     "was it written by a newer version?",
-                     (unsigned long long)index, (unsigned)p.code);
-        proposal_clear(&p);
-        return;
-    }
     if (p.clock_ms > r->clock_ms) {
         r->clock_ms = p.clock_ms;
     }
-    env.store = r->store;
-    env.now_ms = r->clock_ms;
-    buffer_clear(&r->reply);
-    command->run(&env, p.argc, p.argv, &r->reply);
-    if (env.error != 0) {
+    sweep = p.kind == PROPOSAL_SWEEP;
+    rv = sweep ? expiry_apply(r, entry->term, &p) : run_command(r, &p);
+    if (rv != 0) {
         /* Another node may have applied it: going on would be another state
          * under the same index. */
-        driver_fatal(r, env.error, "applying entry %llu: %s",
-                     (unsigned long long)index, err_text(env.error));
+        driver_fatal(r, rv,
+                     "applying entry %llu (command %u): %s; was it written by "
+                     "a newer version?",
+                     (unsigned long long)index, (unsigned)p.code, err_text(rv));
         proposal_clear(&p);
         return;
     }
     r->applied = index;
     r->applied_term = entry->term;
-    r->events.applied(r->events.ctx, index, entry->term, &p, &r->reply);
+    r->events.applied(r->events.ctx, index, entry->term, sweep ? NULL : &p,
+                      sweep ? NULL : &r->reply);
     proposal_clear(&p);
 }
 

@@ -222,10 +222,30 @@ void command_reply_value(const struct command_env *env, struct bytes value,
     resp_bulk(reply, value.data, value.size);
 }
 
+bool command_is_live(struct command_env *env, const struct store_item *item)
+{
+    uint64_t expire_ms = store_item_expire_ms(item);
+
+    if (expire_ms == 0) {
+        return true;
+    }
+    if (expire_ms > env->now_ms && expire_ms <= env->leader_ms) {
+        env->due = true;
+    }
+    return expire_ms > env->now_ms;
+}
+
+struct store_item *command_lookup(struct command_env *env, struct bytes key)
+{
+    struct store_item *item = store_get(env->store, key);
+
+    return item != NULL && command_is_live(env, item) ? item : NULL;
+}
+
 bool command_lookup_string(struct command_env *env, struct bytes key,
                            struct store_item **item, struct buffer *reply)
 {
-    *item = store_get(env->store, key);
+    *item = command_lookup(env, key);
     if (*item != NULL && store_item_type(*item) != 0) {
         resp_error(reply, "WRONGTYPE Operation against a key holding the wrong "
                           "kind of value");

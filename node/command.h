@@ -37,8 +37,13 @@ struct cursor_table; /* SCAN cursors of this node: number -> last key */
 struct command_env {
     struct store *store;
     struct cursor_table *cursors; /* may be NULL for writes */
-    uint64_t now_ms;              /* replicated clock */
-    uint64_t random;              /* of this call; reads only */
+    /* The clock of the state: says what has expired. For commands of LOCAL,
+     * which do not look at the store, this node's wall clock. */
+    uint64_t now_ms;
+    /* Reads: the leader's clock when the read was asked for, 0 when none is
+     * known. How long keys have to live is told by the later of the two. */
+    uint64_t leader_ms;
+    uint64_t random; /* of this call; reads only */
     /* The reply may use maps and sets of RESP3. Never set for writes: their
      * replies come from the log and are converted where they are delivered
      * (resp3_convert), as are nulls everywhere. */
@@ -48,6 +53,10 @@ struct command_env {
      * memory. Set but never cleared by commands. The node must then stop: going
      * on it would differ from the others. */
     int error;
+    /* Out, reads: a key was met that has expired by leader_ms, but not by
+     * now_ms. The reply is void: the read is to be asked for again when the
+     * state's clock has come so far. Set but never cleared. */
+    bool due;
 };
 
 struct command {

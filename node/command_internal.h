@@ -29,6 +29,14 @@ COMMAND_CHECK(command_check_select);
 COMMAND_RUN(command_command);
 COMMAND_CHECK(command_check_command);
 COMMAND_CHECK(command_check_config);
+/* command_expire.c */
+COMMAND_RUN(command_expire);
+COMMAND_RUN(command_expiretime);
+COMMAND_RUN(command_persist);
+COMMAND_RUN(command_pexpiretime);
+COMMAND_RUN(command_pttl);
+COMMAND_RUN(command_ttl);
+COMMAND_CHECK(command_check_expire);
 /* command_float.c */
 COMMAND_RUN(command_incrbyfloat);
 COMMAND_CHECK(command_check_incrbyfloat);
@@ -56,19 +64,24 @@ COMMAND_CHECK(command_check_flush);
 /* command_scan.c */
 COMMAND_RUN(command_scan);
 COMMAND_CHECK(command_check_scan);
+/* command_set.c */
+COMMAND_RUN(command_getex);
+COMMAND_RUN(command_getset);
+COMMAND_RUN(command_set);
+COMMAND_RUN(command_setex);
+COMMAND_CHECK(command_check_getex);
+COMMAND_CHECK(command_check_set);
+COMMAND_CHECK(command_check_setex);
 /* command_string.c */
 COMMAND_RUN(command_append);
 COMMAND_RUN(command_get);
 COMMAND_RUN(command_getdel);
-COMMAND_RUN(command_getset);
 COMMAND_RUN(command_mget);
 COMMAND_RUN(command_mset);
 COMMAND_RUN(command_msetnx);
-COMMAND_RUN(command_set);
 COMMAND_RUN(command_setnx);
 COMMAND_RUN(command_strlen);
 COMMAND_CHECK(command_check_mset);
-COMMAND_CHECK(command_check_set);
 /* command_counter.c */
 COMMAND_RUN(command_decr);
 COMMAND_RUN(command_decrby);
@@ -109,8 +122,33 @@ void command_reply_value(const struct command_env *env, struct bytes value,
 void command_reply_too_long(const struct command_env *env,
                             struct buffer *reply);
 
+/* ---- expiry (command_expire.c)
+ * ---------------------------------------------*/
+/* EX, PX, EXAT or PXAT with its time. */
+struct command_expiry {
+    struct bytes time; /* data NULL: none was given */
+    bool seconds, absolute;
+};
+/* Is argv[i] one of them? 0 no; 1 yes, with its time behind it; -1 yes, but
+ * without a time, or beside another one. */
+int command_expiry_option(struct command_expiry *e, uint32_t argc,
+                          const struct bytes *argv, uint32_t i);
+/* The moment it means; now_ms 0: only what can be told without a clock. False
+ * after writing an error reply that names the command (in lower case). */
+bool command_expiry_at(const struct command_expiry *e, uint64_t now_ms,
+                       const char *name, uint64_t *at_ms, struct buffer *reply);
+/* Give a live item this expiry (0: none), or delete it when that has passed.
+ * False after writing an error reply. */
+bool command_expire_item(struct command_env *env, struct store_item *item,
+                         uint64_t at_ms, struct buffer *reply);
+
 /* ---- the store
  * -------------------------------------------------------------*/
+/* The item of a key, borrowed; NULL when it is absent or has expired. All
+ * commands look through this, or through command_is_live. */
+struct store_item *command_lookup(struct command_env *env, struct bytes key);
+/* False: the item's time has come. */
+bool command_is_live(struct command_env *env, const struct store_item *item);
 /* The string of a key: *item NULL when the key is absent. False after writing
  * an error reply: the key holds something else. */
 bool command_lookup_string(struct command_env *env, struct bytes key,

@@ -5,6 +5,8 @@
 #include "node/glob.h"
 
 enum {
+    RANDOM_DRAWS_MAX = 64,
+    RANDOM_VISITS_MAX = 10000,
     KEYS_PATTERN_MAX = 4096,
     /* Looking at a key costs this many steps of matching, and all of them
      * together must not hold up the loop: a node that is silent for longer
@@ -18,6 +20,7 @@ enum {
  * ------------------------------------------------------------------*/
 
 struct keys {
+    struct command_env *env;
     struct bytes pattern;
     uint64_t n_steps;
     uint64_t bytes_max;
@@ -46,7 +49,8 @@ static bool keys_visit(void *ctx, struct store_item *item)
     if (k->n_steps > KEYS_STEPS_MAX) {
         return false;
     }
-    if (!glob_match(k->pattern, key, false, &k->n_steps)) {
+    if (!glob_match(k->pattern, key, false, &k->n_steps) ||
+        !command_is_live(k->env, item)) {
         return true;
     }
     if (buffer_size(&k->keys) + key.size > k->bytes_max) {
@@ -61,7 +65,7 @@ static bool keys_visit(void *ctx, struct store_item *item)
 void command_keys(struct command_env *env, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)
 {
-    struct keys k = {.pattern = argv[1]};
+    struct keys k = {.env = env, .pattern = argv[1]};
 
     if (!command_check_keys(argc, argv, reply)) {
         return;
@@ -158,10 +162,45 @@ static struct store_item *random_item(struct store *store, uint64_t random)
     return item;
 }
 
+struct first_live {
+    struct command_env *env;
+    struct store_item *item;
+    unsigned n_visits;
+};
+
+static bool take_first_live(void *ctx, struct store_item *item)
+{
+    struct first_live *f = ctx;
+
+    if (command_is_live(f->env, item)) {
+        f->item = item;
+        return false;
+    }
+    return ++f->n_visits < RANDOM_VISITS_MAX;
+}
+
+/* Draw until it is one that has not expired. When nearly all have and wait to
+ * be swept, the first one that has not will do. */
+static struct store_item *random_live(struct command_env *env)
+{
+    struct first_live first = {env, NULL, 0};
+    uint64_t random = env->random;
+
+    for (unsigned i = 0; i < RANDOM_DRAWS_MAX; i++) {
+        struct store_item *item = random_item(env->store, random);
+        if (item == NULL || command_is_live(env, item)) {
+            return item;
+        }
+        (void)random_next(&random);
+    }
+    store_visit(env->store, (struct bytes){NULL, 0}, take_first_live, &first);
+    return first.item;
+}
+
 void command_randomkey(struct command_env *env, uint32_t argc,
                        const struct bytes *argv, struct buffer *reply)
 {
-    struct store_item *item = random_item(env->store, env->random);
+    struct store_item *item = random_live(env);
 
     (void)argc;
     (void)argv;

@@ -4,6 +4,7 @@
 #include "node/command_internal.h"
 #include "raftlog/err.h"
 
+/* Keys that have expired count until they are swept, as in Redis. */
 void command_dbsize(struct command_env *env, uint32_t argc,
                     const struct bytes *argv, struct buffer *reply)
 {
@@ -18,12 +19,13 @@ void command_del(struct command_env *env, uint32_t argc,
     int64_t n = 0;
 
     for (uint32_t i = 1; i < argc; i++) {
+        bool live = command_lookup(env, argv[i]) != NULL;
         int rc = store_delete(env->store, argv[i]);
         if (rc == ERR_NOMEM) {
             command_out_of_memory(env, reply);
             return;
         }
-        n += rc == 0;
+        n += rc == 0 && live;
     }
     resp_integer(reply, n);
 }
@@ -31,7 +33,7 @@ void command_del(struct command_env *env, uint32_t argc,
 void command_type(struct command_env *env, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)
 {
-    const struct store_item *item = store_get(env->store, argv[1]);
+    const struct store_item *item = command_lookup(env, argv[1]);
 
     (void)argc;
     if (item == NULL) {
@@ -49,7 +51,7 @@ void command_exists(struct command_env *env, uint32_t argc,
     int64_t n = 0;
 
     for (uint32_t i = 1; i < argc; i++) {
-        n += store_get(env->store, argv[i]) != NULL;
+        n += command_lookup(env, argv[i]) != NULL;
     }
     resp_integer(reply, n);
 }

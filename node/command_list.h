@@ -2,7 +2,7 @@
  *
  * The code stands for the name in log entries: a number is never changed or
  * given to another command, also when a command is withdrawn, and a new
- * command takes the next one. Codes in use: 1..43. Commands of which no entry
+ * command takes the next one. Codes in use: 1..55. Commands of which no entry
  * ever tells are counted from 200, in use: 200, 201.
  *
  * X(code, name, arity, flags, first key, last key, key step, check, run,
@@ -41,6 +41,15 @@
     X(13, EXISTS, -2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1, -1,   \
       1, NULL, command_exists, "generic", "1.0.0",                             \
       "Determine if a key exists")                                             \
+    X(44, EXPIRE, -3, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE,         \
+      1, 1, 1, command_check_expire, command_expire, "generic",                \
+      "1.0.0", "Set a key's time to live in seconds")                          \
+    X(45, EXPIREAT, -3, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE,       \
+      1, 1, 1, command_check_expire, command_expire, "generic",                \
+      "1.2.0", "Set the expiration for a key as a UNIX timestamp")             \
+    X(46, EXPIRETIME, 2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1,    \
+      1, 1, NULL, command_expiretime, "generic", "7.0.0",                      \
+      "Get the expiration Unix timestamp for a key")                           \
     X(21, FLUSHALL, -1, COMMAND_WRITE | COMMAND_KEYSPACE | COMMAND_DANGEROUS,  \
       0, 0, 0, command_check_flush, command_flush, "server", "1.0.0",          \
       "Remove all keys")                                                       \
@@ -52,6 +61,9 @@
     X(27, GETDEL, 2, COMMAND_WRITE | COMMAND_FAST, 1, 1, 1, NULL,              \
       command_getdel, "string", "6.2.0",                                       \
       "Get the value of a key and delete the key")                             \
+    X(47, GETEX, -2, COMMAND_WRITE | COMMAND_FAST, 1, 1, 1,                    \
+      command_check_getex, command_getex, "string", "6.2.0",                   \
+      "Get the value of a key and optionally set its expiration")              \
     X(29, GETRANGE, 4, COMMAND_READ, 1, 1, 1, command_check_getrange,          \
       command_getrange, "string", "2.4.0",                                     \
       "Get a substring of the string stored at a key")                         \
@@ -86,8 +98,27 @@
     X(28, MSETNX, -3, COMMAND_WRITE | COMMAND_DENYOOM, 1, -1, 2,               \
       command_check_mset, command_msetnx, "string", "1.0.1",                   \
       "Set multiple keys to multiple values, only if none of the keys exist")  \
+    X(48, PERSIST, 2, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE, 1, 1,   \
+      1, NULL, command_persist, "generic", "2.2.0",                            \
+      "Remove the expiration from a key")                                      \
+    X(49, PEXPIRE, -3, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE,        \
+      1, 1, 1, command_check_expire, command_expire, "generic",                \
+      "2.6.0", "Set a key's time to live in milliseconds")                     \
+    X(50, PEXPIREAT, -3, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE,      \
+      1, 1, 1, command_check_expire, command_expire, "generic",                \
+      "2.6.0", "Set the expiration for a key as a UNIX timestamp specified "    \
+      "in milliseconds")                                                       \
+    X(51, PEXPIRETIME, 2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1,   \
+      1, 1, NULL, command_pexpiretime, "generic", "7.0.0",                     \
+      "Get the expiration Unix timestamp for a key in milliseconds")           \
     X(1, PING, -1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, command_check_ping,  \
       command_ping, "connection", "1.0.0", "Ping the server")                  \
+    X(52, PSETEX, 4, COMMAND_WRITE | COMMAND_DENYOOM, 1, 1, 1,                 \
+      command_check_setex, command_setex, "string", "2.6.0",                   \
+      "Set the value and expiration in milliseconds of a key")                 \
+    X(53, PTTL, 2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1,          \
+      1, 1, NULL, command_pttl, "generic", "2.6.0",                            \
+      "Get the time to live for a key in milliseconds")                        \
     X(3, QUIT, -1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, command_quit,  \
       "connection", "1.0.0", "Close the connection")                           \
     X(36, RANDOMKEY, 1, COMMAND_READ | COMMAND_KEYSPACE, 0, 0, 0, NULL,        \
@@ -109,6 +140,9 @@
     X(10, SET, -3, COMMAND_WRITE | COMMAND_DENYOOM, 1, 1, 1,                   \
       command_check_set, command_set, "string", "1.0.0",                       \
       "Set the string value of a key")                                         \
+    X(54, SETEX, 4, COMMAND_WRITE | COMMAND_DENYOOM, 1, 1, 1,                  \
+      command_check_setex, command_setex, "string", "2.0.0",                   \
+      "Set the value and expiration of a key")                                 \
     X(26, SETNX, 3, COMMAND_WRITE | COMMAND_FAST | COMMAND_DENYOOM, 1, 1, 1,   \
       NULL, command_setnx, "string", "1.0.0",                                  \
       "Set the value of a key, only if the key does not exist")                \
@@ -127,6 +161,9 @@
       1, NULL, command_exists, "generic", "3.2.1",                             \
       "Alters the last access time of a key(s). Returns the number of "        \
       "existing keys specified.")                                              \
+    X(55, TTL, 2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1,           \
+      1, 1, NULL, command_ttl, "generic", "1.0.0",                             \
+      "Get the time to live for a key in seconds")                             \
     X(34, TYPE, 2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1, 1, 1,    \
       NULL, command_type, "generic", "1.0.0",                                  \
       "Determine the type stored at key")                                      \

@@ -31,7 +31,7 @@ static bool put_under(struct command_env *env, struct store_item *item,
 static int rename_key(struct command_env *env, const struct bytes *argv,
                       bool replace, struct buffer *reply)
 {
-    struct store_item *item = store_get(env->store, argv[1]);
+    struct store_item *item = command_lookup(env, argv[1]);
     int done = -1;
 
     if (item == NULL) {
@@ -41,7 +41,7 @@ static int rename_key(struct command_env *env, const struct bytes *argv,
     if (same_key(argv[1], argv[2])) {
         return replace;
     }
-    if (!replace && store_get(env->store, argv[2]) != NULL) {
+    if (!replace && command_lookup(env, argv[2]) != NULL) {
         return 0;
     }
     store_item_ref(item);
@@ -120,8 +120,8 @@ void command_copy(struct command_env *env, uint32_t argc,
     if (!copy_options(argc, argv, &replace, reply)) {
         return;
     }
-    item = store_get(env->store, argv[1]);
-    if (item == NULL || (!replace && store_get(env->store, argv[2]) != NULL)) {
+    item = command_lookup(env, argv[1]);
+    if (item == NULL || (!replace && command_lookup(env, argv[2]) != NULL)) {
         resp_integer(reply, 0);
         return;
     }

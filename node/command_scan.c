@@ -20,6 +20,7 @@ enum {
 };
 
 struct scan {
+    struct command_env *env;
     uint64_t cursor;
     uint64_t count;
     struct bytes pattern; /* data NULL: all */
@@ -126,8 +127,10 @@ static bool scan_visit(void *ctx, struct store_item *item)
     }
     s->n_visited++;
     s->last = key;
-    if (!s->none && (s->pattern.data == NULL ||
-                     glob_match(s->pattern, key, false, &s->n_steps))) {
+    if (!s->none &&
+        (s->pattern.data == NULL ||
+         glob_match(s->pattern, key, false, &s->n_steps)) &&
+        command_is_live(s->env, item)) {
         s->n_keys++;
         resp_bulk(&s->keys, key.data, key.size);
     }
@@ -161,7 +164,7 @@ static void scan_reply(const struct command_env *env, struct scan *s,
 void command_scan(struct command_env *env, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)
 {
-    struct scan s = {0};
+    struct scan s = {.env = env};
     const char *error = scan_parse(argc, argv, &s);
 
     if (error == NULL && s.cursor != 0 &&
@@ -177,6 +180,8 @@ void command_scan(struct command_env *env, uint32_t argc,
     buffer_init(&s.keys);
     s.bytes_max = env->reply_max > 0 ? env->reply_max : UINT64_MAX;
     store_visit(env->store, s.after, scan_visit, &s);
-    scan_reply(env, &s, reply);
+    if (!env->due) {
+        scan_reply(env, &s, reply);
+    }
     buffer_close(&s.keys);
 }

@@ -113,6 +113,9 @@ static void handle_entries(struct replica *r, const struct raft_event *event,
             driver_fatal(r, ERR_NOMEM, "cannot keep configuration %llu",
                          (unsigned long long)(first + i));
         }
+        if (e->type == RAFT_COMMAND) {
+            expiry_saw(r, proposal_clock(e->buf.base, e->buf.len));
+        }
     }
     rv = raftlog_append(r->log, first, entries, n);
     if (rv != 0) {
@@ -204,6 +207,7 @@ static void handle_state(struct replica *r)
         r->n_elections_started++;
     }
     drop_gathered(r);
+    expiry_changed(r);
     if (state == RAFT_LEADER) {
         r->n_elections_won++;
         r->uncommitted_bytes = 0;
@@ -476,6 +480,7 @@ static void tick(struct replica *r, uint64_t now)
     driver_progress(r);
     apply_commit(r);
     handover_tick(r);
+    expiry_tick(r);
     snapshotter_tick(r);
     serve_tick(r);
     fetch_tick(r);

@@ -221,15 +221,6 @@ static void hold(struct service *s)
     service_arm_retry(s);
 }
 
-static uint64_t clock_now(struct service *s)
-{
-    uint64_t now = s->io.clock_ms(s->io.ctx);
-    if (now > s->clock_ms) {
-        s->clock_ms = now;
-    }
-    return s->clock_ms;
-}
-
 /* Answer a write that was refused for good and has not been executed. */
 static void refuse_finally(struct service *s, uint64_t id, int status)
 {
@@ -287,7 +278,7 @@ static bool propose_next(struct service *s)
         block_unref(w->payload);
         w->payload = copy;
     }
-    proposal_set_clock(w->payload, w->size, clock_now(s));
+    proposal_set_clock(w->payload, w->size, replica_leader_clock(s->replica));
     rv = replica_propose(s->replica, s->sent_term, w->payload, w->size);
     if (rv == 0) {
         mark_sent(s, w);
@@ -570,7 +561,8 @@ static int propose_forwarded(struct service *s, const struct wire_message *m)
         return ERR_BUSY;
     }
     memcpy(payload, body.data, body.size);
-    proposal_set_clock(payload, (uint32_t)body.size, clock_now(s));
+    proposal_set_clock(payload, (uint32_t)body.size,
+                       replica_leader_clock(s->replica));
     rv = replica_propose(s->replica, m->as.forward.term, payload,
                          (uint32_t)body.size);
     block_unref(payload);

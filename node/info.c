@@ -212,6 +212,9 @@ static void put_stats(struct buffer *b, const struct info_facts *f)
     put_number(b, "unknown_replies", s->n_unknown);
     put_number(b, "clusterdown_replies", s->n_clusterdown);
     put_number(b, "refused_requests", s->n_refused);
+    if (f->status != NULL) {
+        put_number(b, "expired_keys", f->status->n_expired);
+    }
     if (f->process != NULL) {
         put_number(b, "rejected_connections", f->process->n_clients_refused);
         put_number(b, "total_net_input_bytes", f->process->net_in_bytes);
@@ -240,8 +243,10 @@ static void put_keyspace(struct buffer *b, const struct info_facts *f)
     put_number(b, "state_index", f->status->applied_index);
     if (f->n_keys > 0) {
         /* The line that Redis' own tools look for. */
-        buffer_printf(b, "db0:keys=%" PRIu64 ",expires=0,avg_ttl=0\r\n",
-                      f->n_keys);
+        buffer_printf(b,
+                      "db0:keys=%" PRIu64 ",expires=%" PRIu64
+                      ",avg_ttl=%" PRIu64 "\r\n",
+                      f->n_keys, f->n_expires, f->mean_ttl_ms);
     }
 }
 

@@ -47,6 +47,8 @@ struct info_facts {
     const struct replica_status *status;
     const struct raftlog_stats *log;
     uint64_t n_keys;
+    uint64_t n_expires,
+        mean_ttl_ms; /* keys that expire; by the state's clock */
     uint64_t store_bytes;
     struct checksum128 state_hash;
 };

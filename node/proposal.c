@@ -46,6 +46,27 @@ void *proposal_encode(const struct proposal *p, uint32_t *size)
     return block;
 }
 
+void *proposal_encode_sweep(uint64_t clock_ms, uint64_t sweep_max,
+                            uint32_t *size)
+{
+    size_t n = 2 + byte_varint_size(0) + 8 + 8 + byte_varint_size(sweep_max);
+    struct byte_writer w;
+    void *block = block_new(n);
+
+    if (block == NULL) {
+        return NULL;
+    }
+    w = byte_writer(block, n);
+    byte_put_u8(&w, PROPOSAL_VERSION);
+    byte_put_u8(&w, PROPOSAL_SWEEP);
+    byte_put_varint(&w, 0);
+    byte_put_u64(&w, 0);
+    byte_put_u64(&w, clock_ms);
+    byte_put_varint(&w, sweep_max);
+    *size = (uint32_t)n;
+    return block;
+}
+
 /* Room for argv; every argument takes a byte at least, so an announced count
  * beyond what is left takes no memory. */
 static int proposal_make_argv(struct proposal *p, uint64_t n_rest, size_t left)
@@ -70,9 +91,6 @@ static int proposal_decode_command(struct byte_reader *r, struct proposal *p)
     uint64_t n_rest;
     int rc;
 
-    p->origin = byte_get_varint(r);
-    p->request_id = byte_get_u64(r);
-    p->clock_ms = byte_get_u64(r);
     p->code = byte_get_u16(r);
     n_rest = byte_get_varint(r);
     if (r->failed) {
@@ -116,8 +134,15 @@ int proposal_decode(const void *data, size_t size, struct proposal *out)
     if (r.failed || version == 0 || out->kind == 0) {
         return ERR_CORRUPT;
     }
-    if (version != PROPOSAL_VERSION || out->kind != PROPOSAL_COMMAND) {
+    if (version != PROPOSAL_VERSION || out->kind > PROPOSAL_SWEEP) {
         return ERR_VERSION;
+    }
+    out->origin = byte_get_varint(&r);
+    out->request_id = byte_get_u64(&r);
+    out->clock_ms = byte_get_u64(&r);
+    if (out->kind == PROPOSAL_SWEEP) {
+        out->sweep_max = byte_get_varint(&r);
+        return r.failed || byte_left(&r) > 0 ? ERR_CORRUPT : 0;
     }
     rc = proposal_decode_command(&r, out);
     if (rc != 0) {
@@ -135,18 +160,31 @@ void proposal_clear(struct proposal *p)
     p->argc = 0;
 }
 
+/* Read what stands before the clock; false: there is no room for one. */
+static bool skip_to_clock(struct byte_reader *r)
+{
+    (void)byte_get_u16(r); /* version, kind */
+    (void)byte_get_varint(r);
+    (void)byte_get_u64(r);
+    return byte_left(r) >= 8;
+}
+
 void proposal_set_clock(void *payload, uint32_t size, uint64_t clock_ms)
 {
     struct byte_reader r = byte_reader(payload, size);
     struct byte_writer w;
 
-    (void)byte_get_u16(&r); /* version, kind */
-    (void)byte_get_varint(&r);
-    (void)byte_get_u64(&r);
-    if (byte_left(&r) < 8) {
+    if (!skip_to_clock(&r)) {
         return;
     }
     w = byte_writer(payload, size);
     (void)byte_put_room(&w, size - byte_left(&r));
     byte_put_u64(&w, clock_ms);
+}
+
+uint64_t proposal_clock(const void *payload, size_t size)
+{
+    struct byte_reader r = byte_reader(payload, size);
+
+    return skip_to_clock(&r) ? byte_get_u64(&r) : 0;
 }

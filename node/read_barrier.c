@@ -12,7 +12,13 @@
  * Happy path, others: flush sends READ_INDEX to the leader; the result's R is
  * handed to the node (learned), the reads are called when applied >= R.
  *
+ * A round with `settle` stays in `confirmed`, its askers too, until the node
+ * says that the state's clock has come to the round's, and gives them the
+ * applied index of that moment.
+ *
  * Failure cases:
+ * - The leadership ends before the clock is settled: the round is as good as
+ *   one without; who needed the clock asks the next leader.
  * - A message is lost: sent again after READ_BARRIER_RESEND_MS or when the
  *   connection is back, with the same sequence. An answer to either copy
  *   proves the same: it was given after the round began.
@@ -46,6 +52,9 @@ struct asker {
 struct batch {
     struct batch *next; /* in confirmed */
     uint64_t index;
+    uint64_t clock_ms;
+    uint64_t term; /* in confirmed, with settle: we lead it */
+    bool settle;
     struct read *reads;
     size_t n_reads, n_reads_cap;
     struct asker askers[READ_BARRIER_VOTERS_MAX];
@@ -58,7 +67,8 @@ struct round {
     uint64_t term;
     uint64_t leader_id;
     uint64_t sequence;
-    uint64_t index; /* as leader */
+    uint64_t index;    /* as leader */
+    uint64_t clock_ms; /* as leader */
     uint64_t resend_ms;
     uint64_t acks[READ_BARRIER_VOTERS_MAX]; /* voters that have answered */
     unsigned n_acks;
@@ -110,6 +120,7 @@ static struct batch *batch_get(struct read_barrier *b)
     }
     b->spare = NULL;
     batch->next = NULL;
+    batch->settle = false;
     batch->n_reads = 0;
     batch->n_askers = 0;
     return batch;
@@ -136,12 +147,14 @@ static void batch_call(struct read_barrier *b, struct batch *batch, int status)
         b->stats.n_failed += batch->n_reads;
     }
     for (size_t i = 0; i < batch->n_reads; i++) {
-        batch->reads[i].cb(batch->reads[i].ctx, status);
+        batch->reads[i].cb(batch->reads[i].ctx, status,
+                           status == 0 ? batch->clock_ms : 0);
     }
     batch_put(b, batch);
 }
 
-int read_barrier_add(struct read_barrier *b, read_barrier_cb cb, void *ctx)
+int read_barrier_add(struct read_barrier *b, bool settle, read_barrier_cb cb,
+                     void *ctx)
 {
     struct batch *q = b->queued;
     if (b->closing) {
@@ -165,6 +178,7 @@ int read_barrier_add(struct read_barrier *b, read_barrier_cb cb, void *ctx)
         q->reads = reads;
         q->n_reads_cap = cap;
     }
+    q->settle |= settle;
     q->reads[q->n_reads].cb = cb;
     q->reads[q->n_reads].ctx = ctx;
     q->n_reads++;
@@ -186,28 +200,43 @@ static void send_barrier(struct read_barrier *b, uint64_t to,
     (void)b->node.send(b->node.ctx, to, &m);
 }
 
-static void send_read_index(struct read_barrier *b, uint64_t to,
-                            enum wire_type type, uint64_t id, uint64_t index,
-                            int status)
+static void send_read_index(struct read_barrier *b, uint64_t to, uint64_t id,
+                            bool settle)
 {
     struct wire_message m;
     memset(&m, 0, sizeof m);
-    m.type = type;
+    m.type = WIRE_READ_INDEX;
     m.from = b->self_id;
     m.as.read_index.id = id;
     m.as.read_index.term = b->node.term(b->node.ctx);
-    m.as.read_index.index = index;
-    m.as.read_index.status = status;
+    m.as.read_index.settle = settle;
     (void)b->node.send(b->node.ctx, to, &m);
 }
 
-static void answer_askers(struct read_barrier *b, const struct batch *batch,
+static void send_result(struct read_barrier *b, const struct asker *asker,
+                        uint64_t index, uint64_t clock_ms, int status)
+{
+    struct wire_message m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_READ_INDEX_RESULT;
+    m.from = b->self_id;
+    m.as.read_index.id = asker->id;
+    m.as.read_index.term = b->node.term(b->node.ctx);
+    m.as.read_index.index = index;
+    m.as.read_index.clock_ms = clock_ms;
+    m.as.read_index.status = status;
+    (void)b->node.send(b->node.ctx, asker->peer, &m);
+}
+
+/* They are answered for good. */
+static void answer_askers(struct read_barrier *b, struct batch *batch,
                           uint64_t index, int status)
 {
     for (unsigned i = 0; i < batch->n_askers; i++) {
-        send_read_index(b, batch->askers[i].peer, WIRE_READ_INDEX_RESULT,
-                        batch->askers[i].id, index, status);
+        send_result(b, &batch->askers[i], index,
+                    status == 0 ? batch->clock_ms : 0, status);
     }
+    batch->n_askers = 0;
 }
 
 /* ---- the end of a round ---- */
@@ -225,31 +254,53 @@ static void fail_round(struct read_barrier *b)
     fail_batch(b, batch);
 }
 
-static void confirm_round(struct read_barrier *b, uint64_t index)
+static void confirm_round(struct read_barrier *b, uint64_t index,
+                          uint64_t clock_ms)
 {
     struct batch *batch = b->round.batch;
     b->round.batch = NULL;
-    answer_askers(b, batch, index, 0);
-    if (batch->n_reads == 0) {
-        batch_put(b, batch);
-        return;
+    batch->index = index;
+    batch->clock_ms = clock_ms;
+    batch->term = b->round.term;
+    batch->settle = batch->settle && b->round.leading;
+    if (!batch->settle) {
+        answer_askers(b, batch, index, 0);
     }
     batch->next = NULL;
-    batch->index = index;
     *b->confirmed_last = batch;
     b->confirmed_last = &batch->next;
     read_barrier_applied(b);
 }
 
+/* The state's clock need not come to the batch's, or has. */
+static bool is_settled(const struct read_barrier *b, struct batch *batch)
+{
+    const struct read_barrier_node *n = &b->node;
+    if (batch->settle &&
+        (!n->is_leader(n->ctx) || n->term(n->ctx) != batch->term ||
+         n->settle(n->ctx, batch->clock_ms))) {
+        batch->settle = false;
+    }
+    return !batch->settle;
+}
+
+/* Indexes rise along the list; one that waits for the clock holds up no other.
+ */
 void read_barrier_applied(struct read_barrier *b)
 {
-    while (b->confirmed != NULL &&
-           b->confirmed->index <= b->node.applied_index(b->node.ctx)) {
-        struct batch *batch = b->confirmed;
-        b->confirmed = batch->next;
-        if (b->confirmed == NULL) {
-            b->confirmed_last = &b->confirmed;
+    struct batch **at = &b->confirmed;
+    uint64_t applied = b->node.applied_index(b->node.ctx);
+    while (*at != NULL && (*at)->index <= applied) {
+        struct batch *batch = *at;
+        if (!is_settled(b, batch)) {
+            at = &batch->next;
+            continue;
         }
+        *at = batch->next;
+        if (*at == NULL) {
+            b->confirmed_last = at;
+        }
+        answer_askers(b, batch, applied, 0);
         batch_call(b, batch, 0);
     }
 }
@@ -293,6 +344,7 @@ static bool has_majority(const struct read_barrier *b)
 
 void read_barrier_changed(struct read_barrier *b)
 {
+    read_barrier_applied(b); /* what was to be settled will not be */
     if (b->round.batch == NULL) {
         return;
     }
@@ -300,7 +352,7 @@ void read_barrier_changed(struct read_barrier *b)
         fail_round(b);
     } else if (b->round.leading && has_majority(b)) {
         /* A voter less may have made the answers a majority. */
-        confirm_round(b, b->round.index);
+        confirm_round(b, b->round.index, b->round.clock_ms);
     }
 }
 
@@ -312,7 +364,7 @@ static void ask_peer(struct read_barrier *b, uint64_t id)
         send_barrier(b, id, WIRE_BARRIER_PING, b->round.term,
                      b->round.sequence);
     } else {
-        send_read_index(b, id, WIRE_READ_INDEX, b->round.sequence, 0, 0);
+        send_read_index(b, id, b->round.sequence, b->round.batch->settle);
     }
 }
 
@@ -361,7 +413,6 @@ void read_barrier_flush(struct read_barrier *b)
     if (!leading && r->batch->n_askers > 0) {
         /* Asked while we led; they have to find the new leader. */
         answer_askers(b, r->batch, 0, ERR_NOTLEADER);
-        r->batch->n_askers = 0;
         if (r->batch->n_reads == 0) {
             batch_put(b, r->batch);
             r->batch = NULL;
@@ -373,11 +424,12 @@ void read_barrier_flush(struct read_barrier *b)
     r->leader_id = leader_id;
     r->sequence = ++b->sequence;
     r->index = n->commit_index(n->ctx);
+    r->clock_ms = leading ? n->clock_ms(n->ctx) : 0;
     r->n_acks = 0;
     b->stats.n_rounds++;
     (void)ask(b);
     if (leading && has_majority(b)) {
-        confirm_round(b, r->index);
+        confirm_round(b, r->index, r->clock_ms);
     }
 }
 
@@ -450,7 +502,7 @@ static void receive_pong(struct read_barrier *b, const struct wire_message *m)
     }
     r->acks[r->n_acks++] = m->from;
     if (has_majority(b)) {
-        confirm_round(b, r->index);
+        confirm_round(b, r->index, r->clock_ms);
     }
 }
 
@@ -463,8 +515,7 @@ static void receive_read_index(struct read_barrier *b,
 
     if (!b->node.is_leader(b->node.ctx) ||
         m->as.read_index.term > b->node.term(b->node.ctx)) {
-        send_read_index(b, m->from, WIRE_READ_INDEX_RESULT, id, 0,
-                        ERR_NOTLEADER);
+        send_result(b, &asker, 0, 0, ERR_NOTLEADER);
         return;
     }
     if (b->round.batch != NULL) {
@@ -482,6 +533,7 @@ static void receive_read_index(struct read_barrier *b,
         }
     }
     q = b->queued;
+    q->settle |= m->as.read_index.settle;
     for (unsigned i = 0; i < q->n_askers; i++) {
         if (q->askers[i].peer == m->from) {
             /* One outstanding request a node: the older is given up. */
@@ -490,7 +542,7 @@ static void receive_read_index(struct read_barrier *b,
         }
     }
     if (q->n_askers == READ_BARRIER_VOTERS_MAX) {
-        send_read_index(b, m->from, WIRE_READ_INDEX_RESULT, id, 0, ERR_BUSY);
+        send_result(b, &asker, 0, 0, ERR_BUSY);
         return;
     }
     q->askers[q->n_askers++] = asker;
@@ -512,7 +564,7 @@ static void receive_read_index_result(struct read_barrier *b,
         return;
     }
     if (m->as.read_index.status == 0) {
-        confirm_round(b, index);
+        confirm_round(b, index, m->as.read_index.clock_ms);
     } else {
         fail_round(b);
     }

@@ -7,6 +7,12 @@
  * carries R. One round is outstanding, what is asked meanwhile waits for the
  * next, so the messages do not grow with the reads.
  *
+ * A round also brings the leader's clock of its start, which says which keys
+ * have expired for whom asks now. The state decides by its own clock, which may
+ * be behind: a read that met a key between the two asks again with `settle`,
+ * and its round ends only when the state's clock has come to the leader's, by
+ * an entry that the leader makes for it.
+ *
  * Calling sequence (all from the replica):
  *   read_barrier_add      a read was asked for; its cb comes later
  *   read_barrier_message  PING, PONG, READ_INDEX or READ_INDEX_RESULT came in
@@ -55,6 +61,12 @@ struct read_barrier_node {
     uint64_t (*applied_index)(void *ctx);
     /* commit_index() covers an entry of term(). */
     bool (*own_term_committed)(void *ctx);
+    /* The clock of this node as leader; never goes back. */
+    uint64_t (*clock_ms)(void *ctx);
+    /* As leader: false while an entry that brings the clock of the applied
+     * state to this one is on its way; made when there is none. True: the clock
+     * is there, or no entry can be made now. read_barrier_applied follows. */
+    bool (*settle)(void *ctx, uint64_t clock_ms);
     /* Voters of the latest configuration, committed or not; returns how many,
      * at most max. */
     unsigned (*voters)(void *ctx, uint64_t *ids, unsigned max);
@@ -69,8 +81,9 @@ struct read_barrier_node {
 };
 
 /* Same shape as replica_read_cb. status: 0 the store may be read from now on;
- * ERR_NOTLEADER not confirmed, ask again; ERR_STOPPED. */
-typedef void (*read_barrier_cb)(void *ctx, int status);
+ * ERR_NOTLEADER not confirmed, ask again; ERR_STOPPED. clock_ms: of the leader
+ * when the round began; 0 unless status is 0. */
+typedef void (*read_barrier_cb)(void *ctx, int status, uint64_t clock_ms);
 
 /* io (now_ms and random are used) and node are copied. Errors: ERR_NOMEM. */
 int read_barrier_new(const struct replica_io *io, uint64_t self_id,
@@ -82,7 +95,8 @@ void read_barrier_close(struct read_barrier *b);
 void read_barrier_abandon(struct read_barrier *b);
 
 /* Errors: ERR_NOMEM; ERR_BUSY READ_BARRIER_READS_MAX are waiting. */
-int read_barrier_add(struct read_barrier *b, read_barrier_cb cb, void *ctx);
+int read_barrier_add(struct read_barrier *b, bool settle, read_barrier_cb cb,
+                     void *ctx);
 /* m is borrowed; other types are ignored. */
 void read_barrier_message(struct read_barrier *b, const struct wire_message *m);
 void read_barrier_applied(struct read_barrier *b);

@@ -46,6 +46,16 @@ static bool barrier_own_term(void *ctx)
     return r->own_term_index != 0 && r->commit >= r->own_term_index;
 }
 
+static uint64_t barrier_clock(void *ctx)
+{
+    return expiry_clock(ctx);
+}
+
+static bool barrier_settle(void *ctx, uint64_t clock_ms)
+{
+    return expiry_settle(ctx, clock_ms);
+}
+
 static unsigned barrier_voters(void *ctx, uint64_t *ids, unsigned max)
 {
     const struct replica *r = ctx;
@@ -102,6 +112,8 @@ int replica_open_barrier(struct replica *r)
     node.commit_index = barrier_commit;
     node.applied_index = barrier_applied;
     node.own_term_committed = barrier_own_term;
+    node.clock_ms = barrier_clock;
+    node.settle = barrier_settle;
     node.voters = barrier_voters;
     node.send = barrier_send;
     node.learned = barrier_learned;
@@ -249,6 +261,7 @@ void replica_flush(struct replica *r)
         return;
     }
     read_barrier_flush(r->barrier); /* may call reads that lead to proposals */
+    expiry_flush(r);
     driver_submit(r, false);
     handover_poll(r);
     replica_sync_peers(r);
@@ -308,9 +321,10 @@ int replica_propose(struct replica *r, uint64_t term, void *payload,
     return 0;
 }
 
-int replica_read(struct replica *r, replica_read_cb cb, void *ctx)
+int replica_read(struct replica *r, bool settle, replica_read_cb cb, void *ctx)
 {
-    return r->failed ? ERR_STOPPED : read_barrier_add(r->barrier, cb, ctx);
+    return r->failed ? ERR_STOPPED
+                     : read_barrier_add(r->barrier, settle, cb, ctx);
 }
 
 bool replica_send(struct replica *r, uint64_t to, const struct wire_frame *f)
@@ -379,6 +393,7 @@ void replica_status(struct replica *r, struct replica_status *out)
     out->commit_index = r->commit;
     out->applied_index = r->applied;
     out->clock_ms = r->clock_ms;
+    out->n_expired = r->n_expired;
     out->snapshot_index = r->snapshot_index;
     out->snapshot_ms = r->snapshot_ms;
     for (unsigned i = 0; i < r->manifest.n_files; i++) {
@@ -428,6 +443,16 @@ uint64_t replica_leader(const struct replica *r)
 uint64_t replica_term(const struct replica *r)
 {
     return raft_current_term(&r->raft);
+}
+
+uint64_t replica_clock(const struct replica *r)
+{
+    return r->clock_ms;
+}
+
+uint64_t replica_leader_clock(struct replica *r)
+{
+    return expiry_clock(r);
 }
 
 uint64_t replica_applied(const struct replica *r)

@@ -142,9 +142,15 @@ int replica_propose(struct replica *r, uint64_t term, void *payload,
 /* Ask for a linearizable read: cb is called, never from inside this call, when
  * the local store may be read (status 0, read it inside cb or at any later
  * moment), or with ERR_NOTLEADER when leadership could not be confirmed or
- * there is no leader: ask again when events.changed. Rounds are batched. */
-typedef void (*replica_read_cb)(void *ctx, int status);
-int replica_read(struct replica *r, replica_read_cb cb, void *ctx);
+ * there is no leader: ask again when events.changed. Rounds are batched.
+ *
+ * clock_ms is what the leader's clock showed after the read was asked for. A
+ * read that comes to a key which has expired by it, but not by the clock of the
+ * state (replica_clock), may neither show the key nor say that it is gone: it
+ * asks again with `settle`, and the state's clock will be there, if an entry
+ * could be made for it. */
+typedef void (*replica_read_cb)(void *ctx, int status, uint64_t clock_ms);
+int replica_read(struct replica *r, bool settle, replica_read_cb cb, void *ctx);
 
 /* Send one of the service's messages in the main lane. */
 bool replica_send(struct replica *r, uint64_t to, const struct wire_frame *f);
@@ -173,7 +179,8 @@ struct replica_status {
     uint64_t durable_index;
     uint64_t commit_index;
     uint64_t applied_index;
-    uint64_t clock_ms; /* replicated */
+    uint64_t clock_ms;  /* replicated */
+    uint64_t n_expired; /* keys deleted by sweeps since the start */
     uint64_t snapshot_index;
     uint64_t snapshot_bytes;
     /* Wall clock when it was taken; of one from before this start or from
@@ -197,6 +204,11 @@ bool replica_is_leader(const struct replica *r);
 uint64_t replica_leader(const struct replica *r);
 uint64_t replica_term(const struct replica *r);
 uint64_t replica_applied(const struct replica *r);
+/* The clock of the applied state: it says which keys have expired. */
+uint64_t replica_clock(const struct replica *r);
+/* What a leader writes into an entry: its wall clock, but never less than any
+ * clock before (expiry.c). */
+uint64_t replica_leader_clock(struct replica *r);
 void replica_log_stats(struct replica *r, struct raftlog_stats *out);
 
 /* ---- membership (C-RAFT.md 1.8) ---------------------------------------------

@@ -256,6 +256,9 @@ static int load_entry(void *ctx, uint64_t index,
     }
     e->term = entry->term;
     e->type = (enum raft_entry_type)entry->kind;
+    if (entry->kind == RAFT_COMMAND) {
+        expiry_saw(l->replica, proposal_clock(entry->data, entry->size));
+    }
     if (entry->kind != RAFT_CHANGE) {
         return 0; /* the core looks at the payload of configurations only */
     }

@@ -7,6 +7,7 @@
  *   filter.c             what may go into the core (C-RAFT.md 2, B1-B4, B12)
  *   outbound.c           what the core wants to send -> frames (B1, B10, B13)
  *   apply.c              committed entries -> store, configurations
+ *   expiry.c             the replicated clock; keys whose time has come
  *   membership.c         changes of the configuration (B6, B7)
  *   handover.c           draining, transfer (B8), agreed loss of a leader (B12)
  *   snapshotter.c        taking a base in slices
@@ -34,6 +35,8 @@ enum {
     APPLY_ENTRIES_PER_TURN = 2048,
     APPLY_BYTES_PER_TURN = 4 * 1024 * 1024,
     TICK_MS = 100,
+    EXPIRY_SWEEP_MAX =
+        1000, /* keys deleted by one entry: about a millisecond */
     RECLAIM_ITEMS_PER_TICK = 10000, /* of a cleared or replaced store */
     TIMER_STEP_MS = 5,              /* raft_timeout may lie in the past (B9) */
     SNAPSHOT_CHUNK_BYTES = 256 * 1024,
@@ -117,10 +120,20 @@ struct replica {
     uint64_t commit; /* highest ever seen (B4) */
     uint64_t applied;
     uint64_t applied_term;
-    uint64_t clock_ms; /* replicated */
+    uint64_t clock_ms; /* replicated: of the applied state */
     bool apply_reading;
     bool apply_more;
     struct buffer reply;
+
+    struct {
+        uint64_t clock_ms; /* highest given or seen in an entry */
+        uint64_t given_ms; /* monotonic time of that */
+        /* As leader: the last sweep made is not applied yet. */
+        bool sweeping;
+        uint64_t sweep_clock_ms;
+        bool more; /* a sweep deleted as many as it might: look again */
+    } expiry;
+    uint64_t n_expired; /* keys deleted by sweeps, in this life */
 
     /* As leader: index of the first entry of the own term (B6). */
     uint64_t own_term_index;
@@ -237,6 +250,25 @@ void apply_truncate_changes(struct replica *r, uint64_t from);
 void apply_deliver_changes(struct replica *r, uint64_t commit);
 /* State restored from a snapshot. Takes a copy of the configuration. */
 int apply_restore(struct replica *r, const struct snapshot_meta *meta);
+
+/* ---- expiry.c ---- */
+/* An entry of the log carries this clock, or the state of a snapshot does. */
+void expiry_saw(struct replica *r, uint64_t clock_ms);
+/* The clock of this node as leader; never goes back. */
+uint64_t expiry_clock(struct replica *r);
+/* As leader: false while an entry that brings the state's clock to this one is
+ * on its way (it is made when there is none); true when the clock is there, or
+ * no entry can be made now. */
+bool expiry_settle(struct replica *r, uint64_t clock_ms);
+/* Make a sweep when one is due: each tick; at the end of a turn when the sweep
+ * before left some. */
+void expiry_tick(struct replica *r);
+void expiry_flush(struct replica *r);
+/* Carry out a sweep; the state's clock has taken the entry's already. Errors:
+ * ERR_NOMEM. */
+int expiry_apply(struct replica *r, uint64_t term, const struct proposal *p);
+/* Role or term is another one: what was gathered is gone. */
+void expiry_changed(struct replica *r);
 
 /* ---- handover.c ---- */
 void handover_start(struct replica *r, uint64_t target, bool draining);

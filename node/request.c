@@ -227,7 +227,7 @@ void request_expire(struct request *r)
 
 /* ---- reads ---- */
 
-static void read_confirmed(void *ctx, int status)
+static void read_confirmed(void *ctx, int status, uint64_t clock_ms)
 {
     struct request *r = ctx;
     struct service *s = r->service;
@@ -241,6 +241,7 @@ static void read_confirmed(void *ctx, int status)
     }
     if (status == 0) {
         r->state = REQUEST_READY;
+        r->clock_ms = clock_ms;
         request_untime(r);
         session_activate(r->session);
     } else if (status == ERR_STOPPED) {
@@ -257,10 +258,30 @@ static void read_confirmed(void *ctx, int status)
 void request_ask(struct request *r)
 {
     struct service *s = r->service;
-    if (replica_read(s->replica, read_confirmed, r) == 0) {
+    if (replica_read(s->replica, r->settle, read_confirmed, r) == 0) {
         r->state = REQUEST_ASKED;
         r->asked = true;
     } else {
+        r->state = REQUEST_RETRY;
+        s->n_retry++;
+        service_arm_retry(s);
+    }
+}
+
+void request_ask_settled(struct request *r)
+{
+    struct service *s = r->service;
+    uint64_t now = service_now_ms(s);
+    request_time(r);
+    if (!r->settle) {
+        r->settle = true;
+        r->settle_until_ms = now + s->options.request_timeout_ms;
+        request_ask(r);
+    } else if (now >= r->settle_until_ms) {
+        request_expire(r);
+    } else {
+        /* The leader could make no entry, or it is another one: not at once,
+         * that would be a loop. */
         r->state = REQUEST_RETRY;
         s->n_retry++;
         service_arm_retry(s);

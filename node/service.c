@@ -98,10 +98,6 @@ void service_attach(struct service *s, struct replica *r)
     replica_status(r, &status);
     s->replica = r;
     s->self_id = status.id;
-    s->applied_clock_ms = status.clock_ms;
-    if (status.clock_ms > s->clock_ms) {
-        s->clock_ms = status.clock_ms;
-    }
     for (struct session *at = s->sessions; at != NULL; at = at->next) {
         session_activate(at);
     }
@@ -169,24 +165,11 @@ void service_settle(struct service *s)
 
 /* ---- events ---- */
 
-static void take_clock(struct service *s, uint64_t clock_ms)
-{
-    if (clock_ms > s->applied_clock_ms) {
-        s->applied_clock_ms = clock_ms;
-    }
-    if (clock_ms > s->clock_ms) {
-        s->clock_ms = clock_ms;
-    }
-}
-
 static void on_applied(void *ctx, uint64_t index, uint64_t term,
                        const struct proposal *p, const struct buffer *reply)
 {
     struct service *s = ctx;
     (void)index;
-    if (p != NULL) {
-        take_clock(s, p->clock_ms);
-    }
     if (s->replica != NULL && !s->stopping) {
         forward_applied(s, term, p, reply);
         service_settle(s);
@@ -196,13 +179,10 @@ static void on_applied(void *ctx, uint64_t index, uint64_t term,
 static void on_jumped(void *ctx, uint64_t index, uint64_t term)
 {
     struct service *s = ctx;
-    struct replica_status status;
     (void)index;
     if (s->replica == NULL || s->stopping) {
         return;
     }
-    replica_status(s->replica, &status);
-    take_clock(s, status.clock_ms);
     forward_jumped(s, term);
     service_settle(s);
 }
@@ -360,6 +340,8 @@ void service_info(struct service *s, const struct info_process *process,
         facts.status = &status;
         facts.log = &log;
         facts.n_keys = store_count(store);
+        facts.n_expires = store_n_expires(store);
+        facts.mean_ttl_ms = store_mean_ttl(store, replica_clock(s->replica));
         facts.state_hash = store_hash(store);
         facts.store_bytes = store_memory(store);
     }

@@ -60,6 +60,11 @@ struct request {
     const struct command *command;
     struct operation *operation; /* NULL unless OPERATING */
     uint64_t deadline_ms;
+    /* Read: the leader's clock of its ticket; whether the next ticket has to
+     * settle it, because this read met a key that is due. */
+    uint64_t clock_ms;
+    bool settle;
+    uint64_t settle_until_ms; /* its time limit from then on */
     uint64_t write_id;
     uint64_t bytes; /* counted in pending_bytes */
     struct buffer reply;
@@ -157,9 +162,7 @@ struct service {
     uint64_t n_stalled; /* sessions whose reads wait for room in the output */
     uint64_t retry_ms;  /* UINT64_MAX: not armed */
 
-    uint64_t clock_ms;         /* highest seen: given out or applied */
-    uint64_t applied_clock_ms; /* of the store */
-    uint64_t applied_term;     /* highest of an applied entry */
+    uint64_t applied_term; /* highest of an applied entry */
 
     /* Writes first_id .. end_id - 1; those below next_id were sent in
      * sent_term to sent_to, the others wait. */
@@ -220,6 +223,9 @@ void request_time(struct request *r);
 void request_untime(struct request *r);
 /* Read: get a ticket. */
 void request_ask(struct request *r);
+/* Read: it met a key that has expired by the leader's clock, but not by the
+ * store's. It needs another ticket. */
+void request_ask_settled(struct request *r);
 /* Reads in RETRY are asked for again. */
 void request_retry_all(struct service *s);
 /* It is DONE: what was begun counts no longer in its session, so that the

@@ -73,21 +73,30 @@ static void unlink_dirty(struct session *session)
     }
 }
 
-static void run_command(struct service *s, const struct command *command,
-                        uint32_t argc, const struct bytes *argv, uint64_t now,
-                        bool resp3, struct buffer *reply)
+/* clock_ms: the leader's, for a read. False: the read met a key that is due by
+ * it and not by the store's clock; what it wrote is no reply. */
+static bool run_command(struct service *s, const struct command *command,
+                        uint32_t argc, const struct bytes *argv,
+                        uint64_t clock_ms, bool resp3, struct buffer *reply)
 {
     struct command_env env;
     memset(&env, 0, sizeof env);
-    env.store = s->replica != NULL ? replica_store(s->replica) : NULL;
+    if (s->replica != NULL) {
+        env.store = replica_store(s->replica);
+        env.now_ms = replica_clock(s->replica);
+    }
+    if ((command->flags & COMMAND_LOCAL) != 0) {
+        env.now_ms = s->io.clock_ms(s->io.ctx);
+    }
     env.cursors = s->cursors;
-    env.now_ms = now;
+    env.leader_ms = clock_ms;
     env.reply_max = s->options.reply_bytes_max;
     env.resp3 = resp3;
     if (command->code == COMMAND_CODE_RANDOMKEY) {
         env.random = s->io.random(s->io.ctx);
     }
     command->run(&env, argc, argv, reply);
+    return !env.due;
 }
 
 /* Bytes behind `from` are a reply as all nodes write it, for this client. */
@@ -200,8 +209,12 @@ static bool emit_first(struct session *session)
             service_arm_retry(s);
             return false;
         }
-        run_command(s, r->command, r->argc, r->argv, s->applied_clock_ms,
-                    r->resp3, &session->output);
+        if (!run_command(s, r->command, r->argc, r->argv, r->clock_ms, r->resp3,
+                         &session->output)) {
+            buffer_truncate(&session->output, from);
+            request_ask_settled(r);
+            return false;
+        }
         request_end(r);
     } else if (r->kind == REQUEST_LOCAL) {
         s->local(s->local_ctx, session, r->command, r->argc, r->argv,
@@ -305,8 +318,8 @@ static void submit_local(struct session *session, const struct command *command,
                command->code == COMMAND_CODE_CLIENT) {
         session_client(session, command, argc, argv, &s->scratch);
     } else if (command->run != NULL) {
-        run_command(s, command, argc, argv, s->io.clock_ms(s->io.ctx),
-                    session->resp3, &s->scratch);
+        (void)run_command(s, command, argc, argv, 0, session->resp3,
+                          &s->scratch);
         if (session->resp3) {
             resp3_convert(&s->scratch, 0);
         }

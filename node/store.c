@@ -26,6 +26,7 @@ void store_free(struct store *s)
     }
     assert(s->view == NULL);
     tree_discard(&s->tree, &s->garbage);
+    expiry_index_clear(s);
     while (tree_garbage_free(&s->garbage, SIZE_MAX)) {
     }
     free(s);
@@ -68,9 +69,9 @@ static bool store_must_keep(const struct store *s, const struct store_item *it)
     return s->view != NULL && store_view_needs(s->view, it);
 }
 
-/* Another value for a key that is there. */
-static int store_replace(struct store *s, struct store_item **slot,
-                         struct bytes value, uint8_t type, uint64_t expire_ms)
+/* Another value for a key that is there; the index is the caller's. */
+static int replace_item(struct store *s, struct store_item **slot,
+                        struct bytes value, uint8_t type, uint64_t expire_ms)
 {
     struct store_item *old = *slot;
     bool keep = store_must_keep(s, old);
@@ -105,12 +106,57 @@ static int store_replace(struct store *s, struct store_item **slot,
     return 0;
 }
 
+static int store_replace(struct store *s, struct store_item **slot,
+                         struct bytes value, uint8_t type, uint64_t expire_ms)
+{
+    uint64_t before_ms = store_item_expire_ms(*slot);
+    int rc;
+
+    if (before_ms == expire_ms) {
+        return replace_item(s, slot, value, type, expire_ms);
+    }
+    rc = expiry_index_add(s, store_item_key(*slot), expire_ms);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = replace_item(s, slot, value, type, expire_ms);
+    expiry_index_remove(s, store_item_key(*slot),
+                        rc == 0 ? before_ms : expire_ms);
+    return rc;
+}
+
+static int store_add(struct store *s, struct bytes key, struct bytes value,
+                     uint8_t type, uint64_t expire_ms)
+{
+    struct store_item *item =
+        store_item_new(key, value, type, expire_ms, s->epoch);
+    int rc;
+
+    if (item == NULL) {
+        return ERR_NOMEM;
+    }
+    rc = expiry_index_add(s, key, expire_ms);
+    if (rc != 0) {
+        goto err_item;
+    }
+    rc = tree_insert(&s->tree, item);
+    if (rc != 0) {
+        goto err_expiry;
+    }
+    hash_add(&s->hash, store_item_hash(item));
+    return 0;
+
+err_expiry:
+    expiry_index_remove(s, key, expire_ms);
+err_item:
+    store_item_unref(item);
+    return rc;
+}
+
 int store_set(struct store *s, struct bytes key, struct bytes value,
               uint8_t type, uint64_t expire_ms)
 {
     struct store_item **slot;
-    struct store_item *item;
-    int rc;
 
     if (key.size > STORE_KEY_MAX || value.size > STORE_VALUE_MAX) {
         return ERR_TOOBIG;
@@ -119,17 +165,7 @@ int store_set(struct store *s, struct bytes key, struct bytes value,
     if (slot != NULL) {
         return store_replace(s, slot, value, type, expire_ms);
     }
-    item = store_item_new(key, value, type, expire_ms, s->epoch);
-    if (item == NULL) {
-        return ERR_NOMEM;
-    }
-    rc = tree_insert(&s->tree, item);
-    if (rc != 0) {
-        store_item_unref(item);
-        return rc;
-    }
-    hash_add(&s->hash, store_item_hash(item));
-    return 0;
+    return store_add(s, key, value, type, expire_ms);
 }
 
 int store_delete(struct store *s, struct bytes key)
@@ -149,6 +185,7 @@ int store_delete(struct store *s, struct bytes key)
             return rc;
         }
     }
+    expiry_index_remove(s, key, store_item_expire_ms(*slot));
     /* The key given may be the item's own, so it goes last. */
     item = tree_remove(&s->tree, key);
     hash_subtract(&s->hash, store_item_hash(item));
@@ -162,6 +199,7 @@ int store_clear(struct store *s)
 {
     s->hash.low = 0;
     s->hash.high = 0;
+    expiry_index_clear(s);
     if (s->view != NULL && !s->view->detached) {
         store_view_detach(s->view, &s->tree);
     } else {
@@ -182,7 +220,7 @@ uint64_t store_count(const struct store *s)
 
 uint64_t store_memory(const struct store *s)
 {
-    uint64_t n = s->tree.n_bytes + s->garbage.n_bytes;
+    uint64_t n = s->tree.n_bytes + s->expiry.n_bytes + s->garbage.n_bytes;
 
     if (s->view != NULL) {
         n += store_view_bytes(s->view);
@@ -211,6 +249,7 @@ void store_check(const struct store *s)
     struct store_item *item;
 
     tree_check(&s->tree);
+    expiry_index_check(s);
     tree_seek(&it, &s->tree, NULL, false);
     while ((item = tree_next(&it)) != NULL) {
         hash_add(&sum, store_item_hash(item));

@@ -6,6 +6,11 @@
  * XXH3-128 of the entry, so each change updates it in O(1) and equal contents
  * give equal hashes whatever the history.
  *
+ * Keys that expire stand a second time in an index by (expiry, key), so what is
+ * due is found in order, and keys that do not expire cost nothing. The store
+ * itself never looks at a clock: an item whose time has come stays until
+ * store_expire or a write takes it out.
+ *
  * A frozen view lets a snapshot read the state of the moment of the freeze in
  * slices while writes go on: the first write to a key the view has not passed
  * yet keeps the old item aside for it; memory is spent only for what is
@@ -47,6 +52,10 @@ int store_set(struct store *s, struct bytes key, struct bytes value,
               uint8_t type, uint64_t expire_ms);
 /* Errors: ERR_NOTFOUND; ERR_NOMEM (unchanged) only while a view is open. */
 int store_delete(struct store *s, struct bytes key);
+/* Delete keys whose expiry is not later than now_ms: at most n_max of them, the
+ * earliest first, at equal times in order of keys. *n: how many. Errors:
+ * ERR_NOMEM as store_delete; *n were deleted before it. */
+int store_expire(struct store *s, uint64_t now_ms, size_t n_max, size_t *n);
 /* Remove everything, in O(1) for the caller; memory goes back in
  * store_reclaim. */
 int store_clear(struct store *s);
@@ -54,8 +63,14 @@ int store_clear(struct store *s);
 bool store_reclaim(struct store *s, size_t n);
 
 uint64_t store_count(const struct store *s);
+/* Keys that have an expiry, and the earliest of them (0: there is none). */
+uint64_t store_n_expires(const struct store *s);
+uint64_t store_next_expiry(const struct store *s);
+/* Mean time from now_ms to the expiries, 0 when there are none or most have
+ * passed. Right as long as the sum of these times is below 2^63 ms. */
+uint64_t store_mean_ttl(const struct store *s, uint64_t now_ms);
 struct checksum128 store_hash(const struct store *s);
-/* Bytes of items and tree nodes, as asked from the allocator. */
+/* Bytes of items, index and tree nodes, as asked from the allocator. */
 uint64_t store_memory(const struct store *s);
 
 /* Visit in order the items with key > after (key >= first when after.data is

@@ -4,6 +4,8 @@
 
 #include "node/store_tree.h"
 
+enum { EXPIRY_KEY_HEAD = 8 };
+
 struct store {
     struct tree tree;
     struct checksum128 hash;
@@ -12,6 +14,11 @@ struct store {
     uint32_t epoch;
     struct store_view *view; /* NULL: none open */
     struct tree_garbage garbage;
+    /* One item for each key that expires, without a value; its key is
+     * EXPIRY_KEY_HEAD bytes of the expiry, big-endian, and the key. */
+    struct tree expiry;
+    uint64_t expiry_sum; /* of all expiries, mod 2^64 */
+    uint8_t expiry_key[EXPIRY_KEY_HEAD + STORE_KEY_MAX]; /* to search with */
 };
 
 struct store_view {
@@ -33,6 +40,15 @@ bool store_view_needs(const struct store_view *v, const struct store_item *it);
 /* Take over the whole tree of the store, which is left empty. */
 void store_view_detach(struct store_view *v, struct tree *tree);
 uint64_t store_view_bytes(const struct store_view *v);
+
+/* ---- store_expiry.c: the index. A key with expiry 0 is not in it. ---- */
+
+/* ERR_NOMEM: not added. */
+int expiry_index_add(struct store *s, struct bytes key, uint64_t expire_ms);
+/* What was added. key may lie in the item that expires. */
+void expiry_index_remove(struct store *s, struct bytes key, uint64_t expire_ms);
+void expiry_index_clear(struct store *s);
+void expiry_index_check(const struct store *s);
 
 /* Assert all invariants (for tests). */
 void store_check(const struct store *s);

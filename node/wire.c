@@ -10,8 +10,8 @@
  *                        manifest
  *   TimeoutNow           term, last index, last term
  *   BarrierPing, Pong    term, sequence
- *   ReadIndex            id, term
- *   ReadIndexResult      id, term, index, u8 -status
+ *   ReadIndex            id, term, u8 settle
+ *   ReadIndexResult      id, term, index, clock ms, u8 -status
  *   Forward              request id, term; (body) payload
  *   ForwardResult        request id, term, u8 -status; (body) reply
  *   SnapshotFetch        id[16], offset, u32 size
@@ -325,7 +325,10 @@ static void decode_own(struct byte_reader *r, struct wire_message *m)
         m->as.read_index.term = get_number(r);
         if (m->type == WIRE_READ_INDEX_RESULT) {
             m->as.read_index.index = get_number(r);
+            m->as.read_index.clock_ms = byte_get_u64(r);
             m->as.read_index.status = get_status(r);
+        } else {
+            m->as.read_index.settle = get_bool(r);
         }
         break;
     case WIRE_FORWARD:
@@ -479,7 +482,10 @@ static void encode_own(struct byte_writer *w, const struct wire_message *m)
         byte_put_u64(w, m->as.read_index.term);
         if (m->type == WIRE_READ_INDEX_RESULT) {
             byte_put_u64(w, m->as.read_index.index);
+            byte_put_u64(w, m->as.read_index.clock_ms);
             byte_put_u8(w, (uint8_t)-m->as.read_index.status);
+        } else {
+            byte_put_u8(w, m->as.read_index.settle);
         }
         break;
     case WIRE_FORWARD:

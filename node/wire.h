@@ -80,9 +80,11 @@ struct wire_message {
         struct {
             uint64_t id;
             uint64_t term;
-            uint64_t index;
-            int status; /* 0 or ERR_ code */
-        } read_index;   /* READ_INDEX uses id and term only */
+            bool settle;    /* READ_INDEX: bring the state's clock to yours */
+            uint64_t index; /* RESULT, as what follows */
+            uint64_t clock_ms; /* of the leader, see read_barrier.h */
+            int status;        /* 0 or ERR_ code */
+        } read_index;
         struct {
             uint64_t request_id;
             uint64_t term; /* the leader's term it is meant for */

@@ -33,6 +33,18 @@ static void check_round_trip(const struct proposal *p)
     block_unref(block);
 }
 
+static void check_sweep(const struct proposal *p)
+{
+    struct proposal again;
+    uint32_t size;
+    void *block = proposal_encode_sweep(p->clock_ms, p->sweep_max, &size);
+
+    assert(block != NULL && proposal_decode(block, size, &again) == 0);
+    assert(again.kind == PROPOSAL_SWEEP && again.clock_ms == p->clock_ms);
+    assert(again.sweep_max == p->sweep_max);
+    block_unref(block);
+}
+
 static void run(const struct proposal *p)
 {
     struct command_env env = {.reply_max = 4096, .now_ms = p->clock_ms};
@@ -56,9 +68,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct proposal p;
     int rc = proposal_decode(data, size, &p);
+    uint64_t clock_ms = proposal_clock(data, size);
 
     if (rc != 0) {
         assert(rc == ERR_CORRUPT || rc == ERR_VERSION || rc == ERR_NOMEM);
+        return 0;
+    }
+    assert(clock_ms == p.clock_ms);
+    if (p.kind == PROPOSAL_SWEEP) {
+        check_sweep(&p);
         return 0;
     }
     for (uint32_t i = 1; i < p.argc; i++) {

@@ -302,7 +302,7 @@ static void test_command_set_options(void **state)
     check(f, "EXISTS none", ":0\r\n");
     check(f, "SET k 1 NX XX", SYNTAX);
     check(f, "SET k 1 FOO", SYNTAX);
-    check(f, "SET k 1 EX 10", SYNTAX);
+    check(f, "SET k 1 EX", SYNTAX);
     check(f, "SET k 1 \"\"", SYNTAX);
 }
 
@@ -709,8 +709,8 @@ static void test_command_command_describes(void **state)
           "$22\r\nGet the value of a key\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n"
           "$5\r\ngroup\r\n$6\r\nstring\r\n");
     check(f, "COMMAND LIST FILTERBY PATTERN get*",
-          "*4\r\n$3\r\nget\r\n$6\r\ngetdel\r\n$8\r\ngetrange\r\n"
-          "$6\r\ngetset\r\n");
+          "*5\r\n$3\r\nget\r\n$6\r\ngetdel\r\n$5\r\ngetex\r\n"
+          "$8\r\ngetrange\r\n$6\r\ngetset\r\n");
     check(f, "COMMAND LIST FILTERBY MODULE x", "*0\r\n");
     check(f, "COMMAND LIST FILTERBY ACLCAT dangerous",
           "*6\r\n$9\r\nconcordkv\r\n$8\r\nflushall\r\n$7\r\nflushdb\r\n"
@@ -790,21 +790,25 @@ static void test_command_codes_never_change(void **state)
         const char *name;
         unsigned code;
     } codes[] = {
-        {"PING", 1},     {"ECHO", 2},         {"QUIT", 3},
-        {"COMMAND", 4},  {"CONFIG", 5},       {"INFO", 6},
-        {"TIME", 7},     {"DBSIZE", 8},       {"SELECT", 9},
-        {"SET", 10},     {"GET", 11},         {"DEL", 12},
-        {"EXISTS", 13},  {"INCR", 14},        {"DECR", 15},
-        {"INCRBY", 16},  {"DECRBY", 17},      {"MGET", 18},
-        {"MSET", 19},    {"SCAN", 20},        {"FLUSHALL", 21},
-        {"FLUSHDB", 22}, {"STRLEN", 23},      {"APPEND", 24},
-        {"GETSET", 25},  {"SETNX", 26},       {"GETDEL", 27},
-        {"MSETNX", 28},  {"GETRANGE", 29},    {"SETRANGE", 30},
-        {"SUBSTR", 31},  {"INCRBYFLOAT", 32}, {"UNLINK", 33},
-        {"TYPE", 34},    {"KEYS", 35},        {"RANDOMKEY", 36},
-        {"TOUCH", 37},   {"RENAME", 38},      {"RENAMENX", 39},
-        {"COPY", 40},    {"HELLO", 41},       {"RESET", 42},
-        {"CLIENT", 43},  {"CONCORDKV", 200},  {"LASTSAVE", 201},
+        {"PING", 1},        {"ECHO", 2},         {"QUIT", 3},
+        {"COMMAND", 4},     {"CONFIG", 5},       {"INFO", 6},
+        {"TIME", 7},        {"DBSIZE", 8},       {"SELECT", 9},
+        {"SET", 10},        {"GET", 11},         {"DEL", 12},
+        {"EXISTS", 13},     {"INCR", 14},        {"DECR", 15},
+        {"INCRBY", 16},     {"DECRBY", 17},      {"MGET", 18},
+        {"MSET", 19},       {"SCAN", 20},        {"FLUSHALL", 21},
+        {"FLUSHDB", 22},    {"STRLEN", 23},      {"APPEND", 24},
+        {"GETSET", 25},     {"SETNX", 26},       {"GETDEL", 27},
+        {"MSETNX", 28},     {"GETRANGE", 29},    {"SETRANGE", 30},
+        {"SUBSTR", 31},     {"INCRBYFLOAT", 32}, {"UNLINK", 33},
+        {"TYPE", 34},       {"KEYS", 35},        {"RANDOMKEY", 36},
+        {"TOUCH", 37},      {"RENAME", 38},      {"RENAMENX", 39},
+        {"COPY", 40},       {"HELLO", 41},       {"RESET", 42},
+        {"CLIENT", 43},     {"EXPIRE", 44},      {"EXPIREAT", 45},
+        {"EXPIRETIME", 46}, {"GETEX", 47},       {"PERSIST", 48},
+        {"PEXPIRE", 49},    {"PEXPIREAT", 50},   {"PEXPIRETIME", 51},
+        {"PSETEX", 52},     {"PTTL", 53},        {"SETEX", 54},
+        {"TTL", 55},        {"CONCORDKV", 200},  {"LASTSAVE", 201},
     };
     unsigned n;
 

@@ -203,7 +203,8 @@ static void test_proposal_wrong_fields_are_refused(void **state)
     assert_changed(0, 0, ERR_CORRUPT);
     assert_changed(0, 2, ERR_VERSION);
     assert_changed(1, 0, ERR_CORRUPT);
-    assert_changed(1, 2, ERR_VERSION);
+    assert_changed(1, PROPOSAL_SWEEP, ERR_CORRUPT);
+    assert_changed(1, 3, ERR_VERSION);
     assert_changed(20, 255, ERR_VERSION); /* a command not known yet */
     assert_changed(20, COMMAND_CODE_GET, ERR_CORRUPT);  /* not a write */
     assert_changed(20, COMMAND_CODE_INCR, ERR_CORRUPT); /* one too many */
@@ -213,6 +214,33 @@ static void test_proposal_wrong_fields_are_refused(void **state)
     assert_changed(23, 200, ERR_CORRUPT);
     memcpy(longer, golden, sizeof golden);
     assert_int_equal(proposal_decode(longer, sizeof longer, &p), ERR_CORRUPT);
+}
+
+static void test_proposal_sweep_bytes_are_fixed(void **state)
+{
+    static const uint8_t want[] = {1,    2,    0,    0,    0,    0,    0,
+                                   0,    0,    0,    0,    0x18, 0x17, 0x16,
+                                   0x15, 0x14, 0x13, 0x12, 0x11, 0xe8, 0x07};
+    uint32_t size;
+    uint8_t *block = proposal_encode_sweep(0x1112131415161718u, 1000, &size);
+    struct proposal p;
+
+    (void)state;
+    assert_non_null(block);
+    assert_int_equal(size, sizeof want);
+    assert_memory_equal(block, want, sizeof want);
+    proposal_set_clock(block, size, 77);
+    assert_int_equal(proposal_clock(block, size), 77);
+    assert_int_equal(proposal_decode(block, size, &p), 0);
+    assert_int_equal(p.kind, PROPOSAL_SWEEP);
+    assert_int_equal(p.origin, 0);
+    assert_int_equal(p.clock_ms, 77);
+    assert_int_equal(p.sweep_max, 1000);
+    for (uint32_t n = 0; n < size; n++) {
+        assert_int_equal(proposal_decode(block, n, &p), ERR_CORRUPT);
+    }
+    assert_int_equal(proposal_clock(block, 18), 0); /* too short */
+    block_unref(block);
 }
 
 /* Whatever the bytes, the answer is one of the errors, or sound. */
@@ -253,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_proposal_clock_is_set_in_place),
         cmocka_unit_test(test_proposal_cut_anywhere_is_corrupt),
         cmocka_unit_test(test_proposal_wrong_fields_are_refused),
+        cmocka_unit_test(test_proposal_sweep_bytes_are_fixed),
         cmocka_unit_test(test_proposal_damaged_bytes_are_never_trusted),
     };
 

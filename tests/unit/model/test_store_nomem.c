@@ -28,6 +28,7 @@ static void *failing_calloc(size_t n, size_t size)
 #define malloc(size) failing_malloc(size)
 #define calloc(n, size) failing_calloc(n, size)
 #include "node/store.c"
+#include "node/store_expiry.c"
 #include "node/store_garbage.c"
 #include "node/store_item.c"
 #include "node/store_node.c"
@@ -59,7 +60,7 @@ static bool changed(struct store *s, struct model *m, unsigned i)
     struct bytes k = model_bytes(key, 2);
     struct bytes v = model_bytes(value, i * 13 % 100);
     bool drop = i % 5 == 4;
-    int rc = drop ? store_delete(s, k) : store_set(s, k, v, 0, 0);
+    int rc = drop ? store_delete(s, k) : store_set(s, k, v, 0, i % 3);
 
     if (rc == ERR_NOMEM) {
         long left = allocations_left;

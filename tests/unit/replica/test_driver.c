@@ -495,9 +495,10 @@ test_driver_full_gathering_is_refused_before_it_is_sent(void **state)
 
 static int read_status;
 
-static void on_read(void *ctx, int status)
+static void on_read(void *ctx, int status, uint64_t clock_ms)
 {
     (void)ctx;
+    (void)clock_ms;
     read_status = status;
 }
 
@@ -509,7 +510,7 @@ static void test_driver_leader_reads_after_a_round(void **state)
     solo_lead(&s);
     solo_forget(&s);
     read_status = 1;
-    assert_int_equal(replica_read(s.r, on_read, NULL), 0);
+    assert_int_equal(replica_read(s.r, false, on_read, NULL), 0);
     replica_flush(s.r);
     assert_int_equal(solo_count(&s, 2, WIRE_BARRIER_PING), 1);
     assert_int_equal(solo_count(&s, 3, WIRE_BARRIER_PING), 1);
@@ -534,7 +535,7 @@ static void test_driver_read_waits_for_the_own_entry(void **state)
     solo_vote(&s, 2, 2, false);
     solo_settle(&s);
     assert_true(replica_is_leader(s.r));
-    assert_int_equal(replica_read(s.r, on_read, NULL), 0);
+    assert_int_equal(replica_read(s.r, false, on_read, NULL), 0);
     replica_flush(s.r);
     assert_int_equal(solo_count(&s, 0, WIRE_BARRIER_PING), 0);
     solo_ack(&s, 2, 2, raftlog_last_index(s.r->log));
@@ -550,7 +551,7 @@ static void test_driver_read_fails_when_the_term_ends(void **state)
     solo_open(&s, 1, 3);
     solo_lead(&s);
     read_status = 1;
-    assert_int_equal(replica_read(s.r, on_read, NULL), 0);
+    assert_int_equal(replica_read(s.r, false, on_read, NULL), 0);
     replica_flush(s.r);
     solo_append(&s, 2, replica_term(s.r) + 1, 1, 1, 1, "", 1, 3);
     solo_settle(&s);
@@ -571,7 +572,7 @@ static void follower_reads(uint64_t leader_term, int status_now)
     solo_settle(&s);
     solo_forget(&s);
     read_status = 1;
-    assert_int_equal(replica_read(s.r, on_read, NULL), 0);
+    assert_int_equal(replica_read(s.r, false, on_read, NULL), 0);
     replica_flush(s.r);
     assert_int_equal(solo_count(&s, 0, WIRE_READ_INDEX), 1);
     m.as.read_index = solo_last(&s, 0, WIRE_READ_INDEX)->as.read_index;

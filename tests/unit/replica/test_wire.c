@@ -127,10 +127,19 @@ static void test_wire_own_messages_round_trip(void **state)
     m.as.read_index.id = 5;
     m.as.read_index.term = 3;
     m.as.read_index.index = 99;
+    m.as.read_index.clock_ms = UINT64_MAX;
     m.as.read_index.status = ERR_NOTLEADER;
     out = round_trip(&m);
+    assert_true(out.as.read_index.clock_ms == UINT64_MAX);
     assert_int_equal(out.as.read_index.index, 99);
     assert_int_equal(out.as.read_index.status, ERR_NOTLEADER);
+
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_READ_INDEX;
+    m.as.read_index.id = 5;
+    m.as.read_index.settle = true;
+    out = round_trip(&m);
+    assert_true(out.as.read_index.settle);
 
     memset(&m, 0, sizeof m);
     m.type = WIRE_SNAPSHOT_FETCH;

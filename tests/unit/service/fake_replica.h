@@ -28,6 +28,7 @@ struct fake_entry {
 };
 
 struct fake_read {
+    bool settle;
     replica_read_cb cb;
     void *ctx;
 };
@@ -41,7 +42,8 @@ struct fake_frame {
 };
 
 struct replica {
-    uint64_t id, term, leader_id, clock_ms;
+    uint64_t id, term, leader_id;
+    uint64_t clock_ms, leader_clock_ms; /* of the state; for proposals */
     bool leading;
     int propose_rv, read_rv;
     unsigned n_accepted_max; /* proposals taken before propose_rv is given */
@@ -114,12 +116,13 @@ int replica_propose(struct replica *r, uint64_t term, void *payload,
     return 0;
 }
 
-int replica_read(struct replica *r, replica_read_cb cb, void *ctx)
+int replica_read(struct replica *r, bool settle, replica_read_cb cb, void *ctx)
 {
     if (r->read_rv != 0) {
         return r->read_rv;
     }
     assert_true(r->n_reads < FAKE_MAX);
+    r->reads[r->n_reads].settle = settle;
     r->reads[r->n_reads].cb = cb;
     r->reads[r->n_reads].ctx = ctx;
     r->n_reads++;
@@ -190,6 +193,16 @@ uint64_t replica_term(const struct replica *r)
     return r->term;
 }
 
+uint64_t replica_clock(const struct replica *r)
+{
+    return r->clock_ms;
+}
+
+uint64_t replica_leader_clock(struct replica *r)
+{
+    return r->leader_clock_ms;
+}
+
 void replica_log_stats(struct replica *r, struct raftlog_stats *out)
 {
     (void)r;
@@ -213,8 +226,11 @@ static inline void fake_apply(struct replica *r,
     struct command_env env;
     assert_int_equal(proposal_decode(payload, size, &p), 0);
     memset(&env, 0, sizeof env);
+    if (p.clock_ms > r->clock_ms) {
+        r->clock_ms = p.clock_ms;
+    }
     env.store = r->store;
-    env.now_ms = p.clock_ms;
+    env.now_ms = r->clock_ms;
     env.reply_max = 1 << 20;
     buffer_init(&reply);
     command_by_code(p.code)->run(&env, p.argc, p.argv, &reply);

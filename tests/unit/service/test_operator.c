@@ -148,7 +148,7 @@ static void settle(struct node *n)
     }
     while (r->n_called < r->n_reads) {
         r->n_called++;
-        r->reads[r->n_called - 1].cb(r->reads[r->n_called - 1].ctx, 0);
+        r->reads[r->n_called - 1].cb(r->reads[r->n_called - 1].ctx, 0, 0);
     }
 }
 

@@ -26,9 +26,12 @@ struct node {
     struct sent sent[SENT_MAX];
     unsigned n_sent;
     uint64_t learned_term, learned_index;
+    uint64_t clock_ms, settle_clock_ms;
+    bool settled;       /* the answer of settle */
     bool apply_learned; /* learned applies at once, as the replica may */
     struct read_barrier *barrier;
     int status[READS_MAX];
+    uint64_t told_ms[READS_MAX];
     unsigned order[READS_MAX], n_called;
 };
 
@@ -79,6 +82,19 @@ static bool node_own_term_committed(void *ctx)
     return ((struct node *)ctx)->own_term_committed;
 }
 
+static uint64_t node_clock_ms(void *ctx)
+{
+    return ((struct node *)ctx)->clock_ms;
+}
+
+static bool node_settle(void *ctx, uint64_t clock_ms)
+{
+    struct node *n = ctx;
+    assert_true(n->leading);
+    n->settle_clock_ms = clock_ms;
+    return n->settled;
+}
+
 static unsigned node_voters(void *ctx, uint64_t *ids, unsigned max)
 {
     struct node *n = ctx;
@@ -114,10 +130,18 @@ static void node_learned(void *ctx, uint64_t term, uint64_t index)
 static void make(struct node *n, uint64_t random)
 {
     struct replica_io io;
-    struct read_barrier_node node = {
-        n,           node_term,    node_is_leader,          node_leader_id,
-        node_commit, node_applied, node_own_term_committed, node_voters,
-        node_send,   node_learned};
+    struct read_barrier_node node = {n,
+                                     node_term,
+                                     node_is_leader,
+                                     node_leader_id,
+                                     node_commit,
+                                     node_applied,
+                                     node_own_term_committed,
+                                     node_clock_ms,
+                                     node_settle,
+                                     node_voters,
+                                     node_send,
+                                     node_learned};
     memset(&io, 0, sizeof io);
     io.ctx = n;
     io.now_ms = io_now_ms;
@@ -154,28 +178,35 @@ static struct node *setup_follower(struct node *n)
     return n;
 }
 
-static void called(void *ctx, int status)
+static void called(void *ctx, int status, uint64_t clock_ms)
 {
     struct read *r = ctx;
     struct node *n = r->n;
     assert_int_equal(n->status[r->i], PENDING);
     n->status[r->i] = status;
+    n->told_ms[r->i] = clock_ms;
     n->order[n->n_called++] = r->i;
     if (r->again) {
         r->again = false;
         n->status[r->i] = PENDING;
         n->n_called--;
-        (void)read_barrier_add(n->barrier, called, r);
+        (void)read_barrier_add(n->barrier, false, called, r);
     }
 }
 
-static void ask(struct node *n, unsigned i)
+static void ask_with(struct node *n, unsigned i, bool settle)
 {
     reads[i].n = n;
     reads[i].i = i;
     reads[i].again = false;
     n->status[i] = PENDING;
-    assert_int_equal(read_barrier_add(n->barrier, called, &reads[i]), 0);
+    assert_int_equal(read_barrier_add(n->barrier, settle, called, &reads[i]),
+                     0);
+}
+
+static void ask(struct node *n, unsigned i)
+{
+    ask_with(n, i, false);
 }
 
 static struct wire_message *sent(struct node *n, unsigned i, uint64_t to,
@@ -830,8 +861,135 @@ static void test_read_barrier_close_calls_everything(void **state)
     assert_int_equal(n->status[2], PENDING);
 }
 
-static void ignore(void *ctx, int status)
+/* ---- the leader's clock ---- */
+
+/* Start the queued round; give its sequence. */
+static uint64_t start(struct node *n)
 {
+    n->n_sent = 0;
+    read_barrier_flush(n->barrier);
+    assert_int_equal(n->n_sent, 2);
+    return sent(n, 0, 2, WIRE_BARRIER_PING)->as.barrier.sequence;
+}
+
+static void test_read_barrier_clock_is_of_the_start(void **state)
+{
+    struct node node, *n = setup_leader(&node);
+    uint64_t sequence;
+    (void)state;
+    n->clock_ms = 500;
+    ask(n, 0);
+    read_index(n, 3, 9, 5);
+    sequence = start(n);
+    n->clock_ms = 600;
+    pong(n, 2, 5, sequence);
+    assert_int_equal(n->status[0], 0);
+    assert_int_equal(n->told_ms[0], 500);
+    assert_int_equal(
+        sent(n, 2, 3, WIRE_READ_INDEX_RESULT)->as.read_index.clock_ms, 500);
+    assert_int_equal(n->settle_clock_ms, 0); /* nobody asked for it */
+    read_barrier_close(n->barrier);
+}
+
+static void test_read_barrier_follower_is_told_the_clock(void **state)
+{
+    struct node node, *n = setup_follower(&node);
+    struct wire_message m;
+    (void)state;
+    ask_with(n, 0, true);
+    read_barrier_flush(n->barrier);
+    assert_true(sent(n, 0, 2, WIRE_READ_INDEX)->as.read_index.settle);
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_READ_INDEX_RESULT;
+    m.from = 2;
+    m.as.read_index.id = sent(n, 0, 2, WIRE_READ_INDEX)->as.read_index.id;
+    m.as.read_index.term = 5;
+    m.as.read_index.index = 10;
+    m.as.read_index.clock_ms = 777;
+    read_barrier_message(n->barrier, &m);
+    assert_int_equal(n->status[0], 0);
+    assert_int_equal(n->told_ms[0], 777);
+    read_barrier_close(n->barrier);
+}
+
+static void test_read_barrier_settle_waits_others_pass(void **state)
+{
+    struct node node, *n = setup_leader(&node);
+    (void)state;
+    n->clock_ms = 500;
+    ask_with(n, 0, true);
+    pong(n, 2, 5, start(n));
+    assert_int_equal(n->status[0], PENDING);
+    assert_int_equal(n->settle_clock_ms, 500);
+    /* A round behind it. */
+    ask(n, 1);
+    pong(n, 2, 5, start(n));
+    assert_int_equal(n->status[1], 0);
+    assert_int_equal(n->status[0], PENDING);
+    n->settled = true;
+    read_barrier_applied(n->barrier);
+    assert_int_equal(n->status[0], 0);
+    assert_int_equal(n->told_ms[0], 500);
+    read_barrier_close(n->barrier);
+}
+
+/* The asker has to apply the entry that settled the clock, too. */
+static void test_read_barrier_asker_gets_the_settled_index(void **state)
+{
+    struct node node, *n = setup_leader(&node);
+    struct wire_message m;
+    (void)state;
+    n->clock_ms = 500;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_READ_INDEX;
+    m.from = 3;
+    m.as.read_index.id = 9;
+    m.as.read_index.term = 5;
+    m.as.read_index.settle = true;
+    read_barrier_message(n->barrier, &m);
+    pong(n, 2, 5, start(n));
+    assert_int_equal(n->n_sent, 2); /* the pings */
+    n->settled = true;
+    n->commit = n->applied = 11;
+    read_barrier_applied(n->barrier);
+    assert_int_equal(n->n_sent, 3);
+    assert_int_equal(sent(n, 2, 3, WIRE_READ_INDEX_RESULT)->as.read_index.index,
+                     11);
+    assert_int_equal(
+        sent(n, 2, 3, WIRE_READ_INDEX_RESULT)->as.read_index.clock_ms, 500);
+    read_barrier_close(n->barrier);
+}
+
+static void test_read_barrier_step_down_ends_settling(void **state)
+{
+    struct node node, *n = setup_leader(&node);
+    (void)state;
+    n->clock_ms = 500;
+    ask_with(n, 0, true);
+    read_index(n, 3, 9, 5);
+    pong(n, 2, 5, start(n));
+    assert_int_equal(n->status[0], PENDING);
+    n->leading = false;
+    n->term = 6;
+    read_barrier_changed(n->barrier);
+    assert_int_equal(n->status[0], 0); /* confirmed, but not settled */
+    assert_int_equal(
+        sent(n, 2, 3, WIRE_READ_INDEX_RESULT)->as.read_index.status, 0);
+    /* Leader again, in another term: not that of the round. */
+    n->term = 7;
+    n->leading = true;
+    ask_with(n, 1, true);
+    pong(n, 2, 7, start(n));
+    assert_int_equal(n->status[1], PENDING);
+    n->term = 9;
+    read_barrier_changed(n->barrier);
+    assert_int_equal(n->status[1], 0);
+    read_barrier_close(n->barrier);
+}
+
+static void ignore(void *ctx, int status, uint64_t clock_ms)
+{
+    assert_int_equal(clock_ms, 0);
     (*(uint64_t *)ctx)++;
     assert_int_equal(status, ERR_STOPPED);
 }
@@ -842,9 +1000,11 @@ static void test_read_barrier_too_many_reads_are_refused(void **state)
     uint64_t n_called = 0;
     (void)state;
     for (uint64_t i = 0; i < READ_BARRIER_READS_MAX; i++) {
-        assert_int_equal(read_barrier_add(n->barrier, ignore, &n_called), 0);
+        assert_int_equal(read_barrier_add(n->barrier, false, ignore, &n_called),
+                         0);
     }
-    assert_int_equal(read_barrier_add(n->barrier, ignore, &n_called), ERR_BUSY);
+    assert_int_equal(read_barrier_add(n->barrier, false, ignore, &n_called),
+                     ERR_BUSY);
     read_barrier_close(n->barrier);
     assert_int_equal(n_called, READ_BARRIER_READS_MAX);
 }
@@ -887,6 +1047,11 @@ int main(void)
         TEST(queued_read_wakes_the_loop),
         TEST(close_calls_everything),
         TEST(too_many_reads_are_refused),
+        TEST(clock_is_of_the_start),
+        TEST(follower_is_told_the_clock),
+        TEST(settle_waits_others_pass),
+        TEST(asker_gets_the_settled_index),
+        TEST(step_down_ends_settling),
     };
     return cmocka_run_group_tests_name("read_barrier", tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ struct node {
     struct replica replica;
     struct service *service;
     struct replica_events events;
-    uint64_t now_ms, clock_ms, random;
+    uint64_t now_ms, random;
     struct client a, b;
 };
 
@@ -30,7 +30,7 @@ static uint64_t io_now_ms(void *ctx)
 
 static uint64_t io_clock_ms(void *ctx)
 {
-    return ((struct node *)ctx)->clock_ms;
+    return ((struct node *)ctx)->replica.leader_clock_ms;
 }
 
 static uint64_t io_random(void *ctx)
@@ -79,13 +79,13 @@ static void make_with(struct node *n, uint64_t id, uint64_t random,
     memset(n, 0, sizeof *n);
     memset(&io, 0, sizeof io);
     n->now_ms = 10000;
-    n->clock_ms = 1700000000000;
     n->random = random;
     io.ctx = n;
     io.now_ms = io_now_ms;
     io.clock_ms = io_clock_ms;
     io.random = io_random;
     fake_open(&n->replica, id);
+    n->replica.leader_clock_ms = 1700000000000;
     assert_int_equal(service_new(options, &io, local, n, &n->service), 0);
     service_events(n->service, &n->events);
     connect_client(n, &n->a);
@@ -194,12 +194,19 @@ static void apply_barrier(struct node *n, uint64_t term)
     n->events.applied(n->events.ctx, ++n->replica.index, term, NULL, NULL);
 }
 
-static void confirm(struct node *n, int status)
+/* Answer the next read; the leader's clock when it was asked for. */
+static void confirm_at(struct node *n, int status, uint64_t clock_ms)
 {
     struct replica *r = &n->replica;
     assert_true(r->n_called < r->n_reads);
     r->n_called++;
-    r->reads[r->n_called - 1].cb(r->reads[r->n_called - 1].ctx, status);
+    r->reads[r->n_called - 1].cb(r->reads[r->n_called - 1].ctx, status,
+                                 clock_ms);
+}
+
+static void confirm(struct node *n, int status)
+{
+    confirm_at(n, status, 0);
 }
 
 static struct wire_message *frame(struct node *n, unsigned i, uint64_t to,
@@ -538,7 +545,7 @@ static void test_service_new_leader_here_proposes_a_copy(void **state)
     assert_int_equal(proposal_decode(n->replica.entries[0].block,
                                      n->replica.entries[0].size, &p),
                      0);
-    assert_int_equal(p.clock_ms, n->clock_ms);
+    assert_int_equal(p.clock_ms, n->replica.leader_clock_ms);
     proposal_clear(&p);
     apply(n, 1);
     expect(&n->a, "+OK\r\n");
@@ -1296,36 +1303,135 @@ static void test_service_many_origins_are_told_apart(void **state)
     teardown(n);
 }
 
-static void test_service_clock_never_goes_back(void **state)
+/* Whoever sent it: the leader writes its clock into what it proposes. */
+static void test_service_leader_writes_its_clock(void **state)
 {
     struct node node, *n = setup_leader(&node);
-    uint64_t clocks[4];
     struct bytes argv[2];
     struct proposal p;
     (void)state;
     submit(&n->a, "INCR n");
-    n->clock_ms -= 5000;
-    submit(&n->a, "INCR n");
+    n->replica.leader_clock_ms += 7;
     p = proposal_of(3, 9, "INCR", argv);
-    p.clock_ms = 99; /* a forwarded one is stamped here */
+    p.clock_ms = 99;
     forward(n, 3, 9, 5, &p);
-    /* An entry of an earlier leader was ahead of our clock. */
-    p.clock_ms = n->clock_ms + 100000;
-    n->events.applied(n->events.ctx, 50, 4, &p, session_output(n->b.session));
-    submit(&n->b, "INCR n");
-    assert_int_equal(n->replica.n_entries, 4);
-    for (unsigned i = 0; i < 4; i++) {
-        struct proposal q;
-        assert_int_equal(proposal_decode(n->replica.entries[i].block,
-                                         n->replica.entries[i].size, &q),
-                         0);
-        clocks[i] = q.clock_ms;
-        proposal_clear(&q);
+    assert_int_equal(n->replica.n_entries, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        struct fake_entry *e = &n->replica.entries[i];
+        assert_int_equal(proposal_clock(e->block, e->size),
+                         1700000000000 + 7 * i);
     }
-    assert_int_equal(clocks[0], 1700000000000);
-    assert_int_equal(clocks[1], clocks[0]);
-    assert_int_equal(clocks[2], clocks[0]);
-    assert_int_equal(clocks[3], n->clock_ms + 100000);
+    teardown(n);
+}
+
+/* ---- keys that expire ---- */
+
+/* k expires at 1700000000100 and the state's clock is at 1700000000000. */
+static struct node *setup_expiring(struct node *n)
+{
+    setup_leader(n);
+    submit(&n->a, "SET k v PX 100");
+    apply(n, 1);
+    expect(&n->a, "+OK\r\n");
+    return n;
+}
+
+static void test_service_read_before_the_expiry_runs(void **state)
+{
+    struct node node, *n = setup_expiring(&node);
+    (void)state;
+    submit(&n->a, "GET k");
+    submit(&n->a, "PTTL k");
+    assert_false(n->replica.reads[0].settle);
+    confirm_at(n, 0, 1700000000099);
+    confirm_at(n, 0, 1700000000099);
+    expect(&n->a, "$1\r\nv\r\n:1\r\n"); /* by the leader's clock */
+    teardown(n);
+}
+
+/* Neither shown nor said to be gone before the state's clock says so: another
+ * leader's clock might be behind. */
+static void test_service_read_of_a_due_key_waits_for_the_clock(void **state)
+{
+    struct node node, *n = setup_expiring(&node);
+    (void)state;
+    submit(&n->a, "GET k");
+    submit(&n->a, "GET other");
+    confirm_at(n, 0, 1700000000100);
+    confirm_at(n, 0, 1700000000100);
+    expect(&n->a, "");
+    assert_int_equal(n->replica.n_reads, 3);
+    assert_true(n->replica.reads[2].settle);
+    n->replica.clock_ms = 1700000000101;
+    confirm_at(n, 0, 1700000000101);
+    expect(&n->a, "$-1\r\n$-1\r\n");
+    assert_int_equal(store_count(n->replica.store), 1); /* not swept yet */
+    teardown(n);
+}
+
+static void test_service_every_read_looks_at_the_expiry(void **state)
+{
+    static const char *const lines[] = {
+        "GET k",   "MGET a k",       "EXISTS k",  "STRLEN k",
+        "TYPE k",  "TTL k",          "KEYS *",    "SCAN 0",
+        "TOUCH k", "GETRANGE k 0 1", "RANDOMKEY",
+    };
+    static const char *const replies[] = {
+        "$-1\r\n",   "*2\r\n$-1\r\n$-1\r\n",
+        ":0\r\n",    ":0\r\n",
+        "+none\r\n", ":-2\r\n",
+        "*0\r\n",    "*2\r\n$1\r\n0\r\n*0\r\n",
+        ":0\r\n",    "$0\r\n\r\n",
+        "$-1\r\n",
+    };
+    struct node node, *n = setup_expiring(&node);
+    (void)state;
+    for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        n->replica.clock_ms = 1700000000000;
+        submit(&n->a, lines[i]);
+        confirm_at(n, 0, 1700000000200);
+        expect(&n->a, "");
+        n->replica.clock_ms = 1700000000200;
+        confirm_at(n, 0, 1700000000200);
+        expect(&n->a, replies[i]);
+    }
+    /* What waits to be swept is there to be counted. */
+    submit(&n->a, "DBSIZE");
+    confirm_at(n, 0, 1700000000200);
+    expect(&n->a, ":1\r\n");
+    teardown(n);
+}
+
+/* The leader could make no entry: asked again after a while, not in a loop,
+ * and not for ever. */
+static void test_service_read_of_a_due_key_times_out(void **state)
+{
+    struct node node, *n = setup_expiring(&node);
+    unsigned n_asked = 0;
+    (void)state;
+    submit(&n->a, "GET k");
+    confirm_at(n, 0, 1700000000100);
+    for (unsigned i = 0;
+         i < 200 && buffer_size(session_output(n->a.session)) == 0; i++) {
+        if (n->replica.n_called < n->replica.n_reads) {
+            confirm_at(n, 0, 1700000000100);
+            n_asked++;
+        }
+        pass(n, 10);
+    }
+    assert_in_range(n_asked, 10, TIMEOUT_MS / 10);
+    expect_prefix(&n->a, "-CLUSTERDOWN");
+    teardown(n);
+}
+
+static void test_service_write_on_an_expired_key_finds_none(void **state)
+{
+    struct node node, *n = setup_expiring(&node);
+    (void)state;
+    n->replica.leader_clock_ms = 1700000000100;
+    submit(&n->a, "DEL k");
+    apply(n, 1);
+    expect(&n->a, ":0\r\n");
     teardown(n);
 }
 
@@ -1393,7 +1499,12 @@ int main(void)
         TEST(strange_forward_is_refused),
         TEST(invalid_write_is_answered),
         TEST(many_origins_are_told_apart),
-        TEST(clock_never_goes_back),
+        TEST(leader_writes_its_clock),
+        TEST(read_before_the_expiry_runs),
+        TEST(read_of_a_due_key_waits_for_the_clock),
+        TEST(every_read_looks_at_the_expiry),
+        TEST(read_of_a_due_key_times_out),
+        TEST(write_on_an_expired_key_finds_none),
         TEST(drained_is_remembered),
     };
     return cmocka_run_group_tests_name("service", tests, NULL, NULL);

@@ -276,7 +276,7 @@ static void confirm_reads(struct node *n)
     }
     while (r->n_called < until) {
         struct fake_read *read = &r->reads[r->n_called++];
-        read->cb(read->ctx, status);
+        read->cb(read->ctx, status, 0);
     }
     if (r->n_called == r->n_reads) {
         r->n_called = r->n_reads = 0;
