@@ -162,6 +162,25 @@ bool command_check_hello(uint32_t argc, const struct bytes *argv,
     return true;
 }
 
+/* Of CLUSTER, which is about the node, too. */
+bool command_check_cluster(uint32_t argc, const struct bytes *argv,
+                           struct buffer *reply)
+{
+    static const struct command_subcommand list[] = {
+        {"COUNTKEYSINSLOT", "cluster|countkeysinslot", 3, NULL},
+        {"HELP", "cluster|help", 2, NULL},
+        {"INFO", "cluster|info", 2, NULL},
+        {"KEYSLOT", "cluster|keyslot", 3, NULL},
+        {"MYID", "cluster|myid", 2, NULL},
+        {"NODES", "cluster|nodes", 2, NULL},
+        {"SHARDS", "cluster|shards", 2, NULL},
+        {"SLOTS", "cluster|slots", 2, NULL},
+        {NULL, NULL, 0, NULL},
+    };
+
+    return command_subcommand_find(list, "CLUSTER", argc, argv, reply) != NULL;
+}
+
 static bool check_setinfo(const struct bytes *argv, struct buffer *reply)
 {
     int shown = argv[2].size < 128 ? (int)argv[2].size : 128;

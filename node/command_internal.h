@@ -22,6 +22,7 @@ COMMAND_RUN(command_quit);
 COMMAND_RUN(command_select);
 COMMAND_RUN(command_time);
 COMMAND_CHECK(command_check_client);
+COMMAND_CHECK(command_check_cluster);
 COMMAND_CHECK(command_check_hello);
 COMMAND_CHECK(command_check_ping);
 COMMAND_CHECK(command_check_select);

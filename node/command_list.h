@@ -3,7 +3,8 @@
  * The code stands for the name in log entries: a number is never changed or
  * given to another command, also when a command is withdrawn, and a new
  * command takes the next one. Codes in use: 1..55. Commands of which no entry
- * ever tells are counted from 200, in use: 200, 201.
+ * ever tells are counted from 200, in use:
+ * 200 to 204.
  *
  * X(code, name, arity, flags, first key, last key, key step, check, run,
  *   group, since, summary)
@@ -18,6 +19,8 @@
       NULL, command_append, "string", "2.0.0", "Append a value to a key")      \
     X(43, CLIENT, -2, COMMAND_LOCAL, 0, 0, 0, command_check_client, NULL,      \
       "connection", "2.4.0", "A container for client connection commands")     \
+    X(202, CLUSTER, -2, COMMAND_LOCAL, 0, 0, 0, command_check_cluster, NULL,   \
+      "cluster", "3.0.0", "A container for cluster commands")                  \
     X(4, COMMAND, -1, COMMAND_LOCAL, 0, 0, 0, command_check_command,           \
       command_command, "server", "2.8.13", "Get array of command details")     \
     X(200, CONCORDKV, -2, COMMAND_LOCAL | COMMAND_DANGEROUS, 0, 0, 0, NULL,    \
@@ -124,6 +127,12 @@
     X(36, RANDOMKEY, 1, COMMAND_READ | COMMAND_KEYSPACE, 0, 0, 0, NULL,        \
       command_randomkey, "generic", "1.0.0",                                   \
       "Return a random key from the keyspace")                                 \
+    X(203, READONLY, 1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, NULL,     \
+      "cluster", "3.0.0",                                                      \
+      "Enables read-only queries for a connection to a replica node")          \
+    X(204, READWRITE, 1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, NULL,    \
+      "cluster", "3.0.0",                                                      \
+      "Enables read-write queries for a connection to a replica node")         \
     X(38, RENAME, 3, COMMAND_WRITE | COMMAND_KEYSPACE, 1, 2, 1, NULL,          \
       command_rename, "generic", "1.0.0", "Rename a key")                      \
     X(39, RENAMENX, 3, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE, 1, 2,  \

@@ -14,7 +14,8 @@ enum option_kind {
     OPTION_BYTES,  /* a number with an optional k, m or g */
     OPTION_TEXT,
     OPTION_ADDRESS,
-    OPTION_LEVEL
+    OPTION_LEVEL,
+    OPTION_CHOICE /* one of the words of its unit, "this|that" */
 };
 
 struct option {
@@ -116,7 +117,15 @@ static const struct option options[] = {
      UINT64_C(1) << 32, FIELD(trailing_entries), "Log entries kept below a "
      "snapshot, for followers that are a little behind."},
 
-    {"Clients", "max-clients", OPTION_NUMBER, "connections", "10000", 1,
+    {"Clients", "redirect", OPTION_CHOICE, "forward|moved", "forward", 0, 0,
+     FIELD(redirect), "What a node that does not lead does with a command: "
+     "pass it to the leader, or answer -MOVED with the leader's address if it "
+     "names keys, for clients that know Redis Cluster."},
+    {NULL, "stale-read-max-ms", OPTION_NUMBER, "ms", "10000", 0, 86400000,
+     FIELD(stale_read_max_ms), "After READONLY, a node that does not lead "
+     "reads what it has without asking the leader while that is surely not "
+     "older than this; else it asks first. 0: it always asks."},
+    {NULL, "max-clients", OPTION_NUMBER, "connections", "10000", 1,
      1000000, FIELD(max_clients), "Client connections at a time; one more is "
      "told so and closed."},
     {NULL, "request-timeout-ms", OPTION_NUMBER, "ms", "5000", 100, 3600000,
@@ -266,6 +275,22 @@ static int set_number(struct config *c, const struct option *o,
                                            : "");
 }
 
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t size = strlen(text);
+
+    for (;;) {
+        size_t word = strcspn(choices, "|");
+        if (word == size && strncmp(choices, text, size) == 0) {
+            return true;
+        }
+        if (choices[word] == '\0') {
+            return false;
+        }
+        choices += word + 1;
+    }
+}
+
 static int set_text(struct config *c, const struct option *o, const char *label,
                     const char *text, struct err_info *info)
 {
@@ -313,6 +338,13 @@ static int set_option(struct config *c, const struct option *o,
         }
         c->trace_max = level;
         break;
+    case OPTION_CHOICE:
+        if (!is_choice(o->unit, text)) {
+            return err_set(
+                info, ERR_INVALID, "%s: \"%s\" is not one of %s", label,
+                err_escape(shown, sizeof shown, text, strlen(text)), o->unit);
+        }
+        break;
     case OPTION_TEXT:
         break;
     }
@@ -344,6 +376,8 @@ static const char *const live_options[] = {
     "snapshot-entries",
     "snapshot-rate-bytes",
     "trailing-entries",
+    "redirect",
+    "stale-read-max-ms",
     "max-clients",
     "request-timeout-ms",
     "client-idle-timeout-ms",

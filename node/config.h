@@ -48,6 +48,8 @@ struct config {
     uint64_t snapshot_rate_bytes;
     uint64_t trailing_entries;
     /* Clients. */
+    char redirect[8];
+    uint64_t stale_read_max_ms;
     uint64_t max_clients;
     uint64_t request_timeout_ms;
     uint64_t client_idle_timeout_ms;

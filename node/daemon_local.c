@@ -1,4 +1,5 @@
-/* The commands that are about the process: INFO, CONFIG, LASTSAVE. */
+/* The commands that are about the process: INFO, CONFIG, CLUSTER,
+ * LASTSAVE. */
 #include "node/daemon_private.h"
 
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "node/cluster_command.h"
 #include "node/config_command.h"
 #include "node/info.h"
 #include "node/resp.h"
@@ -57,6 +59,7 @@ static void fill_process(struct daemon *d, uint64_t leader,
         p->cpu_system_ms = time_ms(&usage.ru_stime);
     }
     server_get_stats(d->server, &clients);
+    p->redirect = strcmp(c->redirect, "moved") == 0;
     p->clients_max = c->max_clients;
     p->n_clients_refused = clients.n_refused;
     p->net_in_bytes = clients.input_bytes;
@@ -91,6 +94,59 @@ static void last_save(struct daemon *d, struct buffer *reply)
     resp_integer(reply, (int64_t)(status.snapshot_ms / 1000));
 }
 
+static void cluster_nodes(struct daemon *d, const struct replica_status *st,
+                          struct cluster_facts *f)
+{
+    struct transport_peer peer;
+
+    for (unsigned i = 0; i < st->n_servers; i++) {
+        struct cluster_node *node = &f->nodes[f->n++];
+        node->id = st->servers[i].id;
+        node->peer_address = st->servers[i].address;
+        node->client_address =
+            node->id == st->id
+                ? d->self.client_address
+                : transport_client_address(d->transport, node->id);
+        node->connected = node->id == st->id;
+    }
+    for (unsigned i = 0; transport_get_peer(d->transport, i, &peer); i++) {
+        f->n_sent += peer.n_sent;
+        f->n_received += peer.n_received;
+        for (unsigned k = 0; k < f->n; k++) {
+            if (f->nodes[k].id == peer.id) {
+                f->nodes[k].connected = peer.connected;
+            }
+        }
+    }
+}
+
+static void cluster(struct daemon *d, bool resp3, uint32_t argc,
+                    const struct bytes *argv, struct buffer *reply)
+{
+    struct replica_status status;
+    struct cluster_facts facts;
+
+    replica_status(d->replica, &status);
+    memset(&facts, 0, sizeof facts);
+    facts.cluster_id = d->self.cluster_id;
+    facts.self_id = status.id;
+    facts.leader_id = status.leader_id;
+    facts.term = status.term;
+    facts.applied_index = status.applied_index;
+    facts.store = replica_store(d->replica);
+    facts.resp3 = resp3;
+    cluster_nodes(d, &status, &facts);
+    cluster_command(&facts, argc, argv, reply);
+}
+
+const char *daemon_client_address(void *ctx, uint64_t id)
+{
+    struct daemon *d = ctx;
+
+    return d->transport != NULL ? transport_client_address(d->transport, id)
+                                : "";
+}
+
 void daemon_local(void *ctx, struct session *session,
                   const struct command *command, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)
@@ -98,13 +154,15 @@ void daemon_local(void *ctx, struct session *session,
     struct daemon *d = ctx;
     const struct config_hooks hooks = {d, daemon_configure, reset_stats};
 
-    (void)session;
     switch (command->code) {
     case COMMAND_CODE_INFO:
         info_command(d, argc, argv, reply);
         break;
     case COMMAND_CODE_CONFIG:
         config_command(d->config, &hooks, argc, argv, reply);
+        break;
+    case COMMAND_CODE_CLUSTER:
+        cluster(d, session_speaks_resp3(session), argc, argv, reply);
         break;
     case COMMAND_CODE_LASTSAVE:
         last_save(d, reply);

@@ -14,6 +14,9 @@ void daemon_service_options(const struct config *c, struct service_options *out)
     out->session_bytes_max = c->client_bytes_max;
     out->pending_bytes_max = c->pending_bytes_max;
     out->reply_bytes_max = c->reply_bytes_max;
+    out->redirect = strcmp(c->redirect, "moved") == 0;
+    out->stale_read_max_ms = c->stale_read_max_ms;
+    out->client_address = daemon_client_address;
 }
 
 void daemon_replica_options(const struct config *c, struct replica_options *out)

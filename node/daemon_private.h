@@ -69,6 +69,9 @@ void daemon_local(void *ctx, struct session *session,
                   const struct command *command, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply);
 
+/* Where clients reach a node; "" when not known. ctx is the daemon. */
+const char *daemon_client_address(void *ctx, uint64_t id);
+
 /* daemon_peers.c: who the peers are. */
 void daemon_peers_load(struct daemon *d);
 void daemon_peers_sync(struct daemon *d);

@@ -50,6 +50,7 @@ static void put_server(struct buffer *b, const struct info_facts *f)
     if (p == NULL) {
         return;
     }
+    put_text(b, "redis_mode", p->redirect ? "cluster" : "standalone");
     put_text(b, "version", p->version);
     put_text(b, "build", p->build);
     put_number(b, "process_id", p->pid);
@@ -212,6 +213,8 @@ static void put_stats(struct buffer *b, const struct info_facts *f)
     put_number(b, "unknown_replies", s->n_unknown);
     put_number(b, "clusterdown_replies", s->n_clusterdown);
     put_number(b, "refused_requests", s->n_refused);
+    put_number(b, "stale_reads", s->n_stale);
+    put_number(b, "moved_replies", s->n_moved);
     if (f->status != NULL) {
         put_number(b, "expired_keys", f->status->n_expired);
     }

@@ -32,6 +32,7 @@ struct info_process {
     uint64_t uptime_ms;
     uint64_t rss_bytes, rss_peak_bytes;
     uint64_t cpu_user_ms, cpu_system_ms;
+    bool redirect; /* --redirect moved */
     uint64_t clients_max;
     uint64_t n_clients_refused;
     uint64_t net_in_bytes, net_out_bytes;

@@ -8,6 +8,7 @@
 #include "node/service_private.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,7 +208,16 @@ void request_expire(struct request *r)
         return;
     }
     s->stats.n_clusterdown++;
-    if (!led) {
+    if (r->kind == REQUEST_READ && r->readonly &&
+        s->options.stale_read_max_ms > 0) {
+        request_error(r,
+                      "STALE no leader has confirmed for %" PRIu64
+                      " ms what this node has, and none did within %u ms; ask "
+                      "another node, or raise --stale-read-max-ms",
+                      s->fresh ? service_now_ms(s) - s->fresh_ms
+                               : s->options.stale_read_max_ms,
+                      ms);
+    } else if (!led) {
         request_error(r, "CLUSTERDOWN no leader known for %u ms; try again",
                       ms);
     } else if (r->state == REQUEST_WAITING) {
@@ -239,6 +249,11 @@ static void read_confirmed(void *ctx, int status, uint64_t clock_ms)
     if (r->state != REQUEST_ASKED) {
         return; /* its time limit has answered it */
     }
+    if (status == 0 && (!s->fresh || r->asked_ms > s->fresh_ms)) {
+        s->fresh = true;
+        s->fresh_ms = r->asked_ms;
+        s->fresh_clock_ms = clock_ms;
+    }
     if (status == 0) {
         r->state = REQUEST_READY;
         r->clock_ms = clock_ms;
@@ -258,6 +273,7 @@ static void read_confirmed(void *ctx, int status, uint64_t clock_ms)
 void request_ask(struct request *r)
 {
     struct service *s = r->service;
+    r->asked_ms = service_now_ms(s);
     if (replica_read(s->replica, r->settle, read_confirmed, r) == 0) {
         r->state = REQUEST_ASKED;
         r->asked = true;

@@ -37,6 +37,14 @@ struct service_options {
     uint64_t session_bytes_max;   /* of requests and replies; 0: 64 MiB */
     uint64_t pending_bytes_max;   /* of all waiting requests; 0: 256 MiB */
     uint64_t reply_bytes_max;     /* of one reply; 0: 256 MiB */
+    /* Commands with keys are answered -MOVED unless this node leads. */
+    bool redirect;
+    /* What a READONLY session reads on a node that does not lead may be this
+     * old; 0: not at all. */
+    uint64_t stale_read_max_ms;
+    /* Where clients reach a node, with service_new's local_ctx; "" when not
+     * known. NULL: of none. Borrowed until the next call. */
+    const char *(*client_address)(void *local_ctx, uint64_t id);
 };
 
 /* The parts of COMMAND_LOCAL commands that need the process (INFO's server
@@ -72,6 +80,8 @@ int session_open(struct service *s, session_output_cb output, void *ctx,
                  struct session **out);
 /* The address of the client, for CLIENT LIST. */
 void session_set_address(struct session *session, const char *address);
+/* Whether the reply that is being written goes out in version 3. */
+bool session_speaks_resp3(const struct session *session);
 /* One request; argv is borrowed, what is needed is copied. Returns false when
  * the session is over its limits: stop reading until session_ready. */
 bool session_submit(struct session *session, uint32_t argc,
@@ -94,6 +104,8 @@ struct service_stats {
     uint64_t n_sessions, n_sessions_total;
     uint64_t n_commands, n_reads, n_writes, n_forwarded, n_retried;
     uint64_t n_unknown, n_clusterdown, n_refused;
+    uint64_t n_stale; /* reads answered without the leader */
+    uint64_t n_moved; /* redirected */
     uint64_t pending_bytes;
 };
 void service_get_stats(const struct service *s, struct service_stats *out);

@@ -51,8 +51,9 @@ struct request {
      * gone. Requests of READY and DONE are not in it. */
     struct request *older, *newer;
     bool timed;
-    bool asked; /* the barrier holds a pointer to this */
-    bool resp3; /* what the session spoke when it came in */
+    bool asked;    /* the barrier holds a pointer to this */
+    bool resp3;    /* what the session spoke when it came in */
+    bool readonly; /* what the session allowed then */
     enum request_kind kind;
     enum request_state state;
     struct service *service;
@@ -65,6 +66,7 @@ struct request {
     uint64_t clock_ms;
     bool settle;
     uint64_t settle_until_ms; /* its time limit from then on */
+    uint64_t asked_ms;        /* read: of the ticket that it waits for */
     uint64_t write_id;
     uint64_t bytes; /* counted in pending_bytes */
     struct buffer reply;
@@ -114,6 +116,7 @@ struct session {
     struct bytes name, lib_name, lib_version; /* malloc'd */
     char address[SESSION_ADDRESS_MAX];        /* "": not known */
     bool resp3;
+    bool readonly; /* READONLY: reads may be stale */
 };
 
 /* A write that is not answered yet; its place is its id. */
@@ -163,6 +166,11 @@ struct service {
     uint64_t retry_ms;  /* UINT64_MAX: not armed */
 
     uint64_t applied_term; /* highest of an applied entry */
+    /* All that was acknowledged anywhere before this moment is in the store:
+     * a read that was asked for then has been confirmed. */
+    uint64_t fresh_ms;
+    uint64_t fresh_clock_ms; /* what the leader's clock showed since then */
+    bool fresh;              /* there was such a moment */
 
     /* Writes first_id .. end_id - 1; those below next_id were sent in
      * sent_term to sent_to, the others wait. */

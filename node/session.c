@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/key_slot.h"
 #include "node/resp.h"
 
 /* ---- lists ---- */
@@ -99,14 +100,25 @@ static bool run_command(struct service *s, const struct command *command,
     return !env.due;
 }
 
+/* Replies that are texts for people have a type of their own in version 3. */
+static bool is_text(const struct request *r)
+{
+    if (r->kind != REQUEST_LOCAL || r->command == NULL) {
+        return false;
+    }
+    return r->command->code == COMMAND_CODE_INFO ||
+           (r->command->code == COMMAND_CODE_CLUSTER &&
+            (command_is(r->argv[1], "INFO") ||
+             command_is(r->argv[1], "NODES")));
+}
+
 /* Bytes behind `from` are a reply as all nodes write it, for this client. */
 static void speak(const struct request *r, struct buffer *reply, size_t from)
 {
     if (!r->resp3) {
         return;
     }
-    if (r->kind == REQUEST_LOCAL && r->command != NULL &&
-        r->command->code == COMMAND_CODE_INFO) {
+    if (is_text(r)) {
         resp3_convert_text(reply, from);
     } else if (r->kind == REQUEST_LOCAL && r->command != NULL &&
                r->command->code == COMMAND_CODE_CONFIG &&
@@ -118,6 +130,15 @@ static void speak(const struct request *r, struct buffer *reply, size_t from)
 }
 
 /* ---- advancing ---- */
+
+/* Every confirmed read tells how old the store can be at most; a leader has no
+ * reason to be older than now. No other clock than this node's own counts. */
+static bool may_be_stale(const struct request *r)
+{
+    const struct service *s = r->service;
+    return r->readonly && s->fresh && !replica_is_leader(s->replica) &&
+           service_now_ms(s) - s->fresh_ms < s->options.stale_read_max_ms;
+}
 
 /* Begin a request; false: it has to wait. */
 static bool start(struct session *session, struct request *r, uint32_t argc,
@@ -133,7 +154,15 @@ static bool start(struct session *session, struct request *r, uint32_t argc,
             return false;
         }
         session->n_reads++;
-        request_ask(r);
+        if (may_be_stale(r)) {
+            r->state = REQUEST_READY;
+            /* What had expired then is not shown: it asks instead. */
+            r->clock_ms = s->fresh_clock_ms;
+            request_untime(r);
+            s->stats.n_stale++;
+        } else {
+            request_ask(r);
+        }
         return true;
     }
     if (session->n_reads > 0) {
@@ -314,6 +343,8 @@ static void submit_local(struct session *session, const struct command *command,
         resp_simple(&s->scratch, "OK");
         session->ending = true;
     } else if (command->code == COMMAND_CODE_HELLO ||
+               command->code == COMMAND_CODE_READONLY ||
+               command->code == COMMAND_CODE_READWRITE ||
                command->code == COMMAND_CODE_RESET ||
                command->code == COMMAND_CODE_CLIENT) {
         session_client(session, command, argc, argv, &s->scratch);
@@ -351,6 +382,36 @@ static void submit_later(struct session *session, const struct command *command,
     session_activate(session);
 }
 
+/* Answer with the way to the leader; false: this node is to carry it out.
+ * What has no key is in no slot and is forwarded. */
+static bool redirect(struct session *session, const struct command *command,
+                     const struct bytes *argv)
+{
+    struct service *s = session->service;
+    uint64_t leader = s->replica != NULL ? replica_leader(s->replica) : 0;
+    const char *address = "";
+    if (!s->options.redirect || command->first_key == 0 ||
+        (s->replica != NULL && replica_is_leader(s->replica)) ||
+        (session->readonly && (command->flags & COMMAND_READ) != 0)) {
+        return false;
+    }
+    if (leader != 0 && leader != s->self_id &&
+        s->options.client_address != NULL) {
+        address = s->options.client_address(s->local_ctx, leader);
+    }
+    if (address[0] == '\0') {
+        s->stats.n_clusterdown++;
+        resp_error(&s->scratch, "CLUSTERDOWN Hash slot not served: no leader "
+                                "is known; try again");
+    } else {
+        s->stats.n_moved++;
+        resp_errorf(&s->scratch, "MOVED %u %s",
+                    key_slot(argv[command->first_key]), address);
+    }
+    reply_scratch(session);
+    return true;
+}
+
 static void submit_queued(struct session *session,
                           const struct command *command, uint32_t argc,
                           const struct bytes *argv)
@@ -366,6 +427,7 @@ static void submit_queued(struct session *session,
     }
     r->kind = write ? REQUEST_WRITE : REQUEST_READ;
     r->resp3 = session->resp3;
+    r->readonly = session->readonly;
     request_time(r);
     if (write) {
         s->stats.n_writes++;
@@ -422,7 +484,7 @@ bool session_submit(struct session *session, uint32_t argc,
         submit_later(session, command, argc, argv);
     } else if ((command->flags & COMMAND_LOCAL) != 0) {
         submit_local(session, command, argc, argv);
-    } else {
+    } else if (!redirect(session, command, argv)) {
         submit_queued(session, command, argc, argv);
     }
     ready = session_ready(session);
@@ -441,6 +503,11 @@ void session_fail(struct session *session, const char *error)
     resp_error(&s->scratch, error);
     reply_scratch(session);
     service_settle(s);
+}
+
+bool session_speaks_resp3(const struct session *session)
+{
+    return session->first != NULL ? session->first->resp3 : session->resp3;
 }
 
 bool session_ready(const struct session *session)

@@ -1,4 +1,5 @@
-/* HELLO, RESET and CLIENT: what a session knows of its client.
+/* HELLO, RESET, READONLY, READWRITE and CLIENT: what a session knows of its
+ * client.
  *
  * Answered at once, when the request comes in: what follows in the pipeline is
  * already of the new protocol version, what came before keeps the old one (each
@@ -89,7 +90,8 @@ static void hello(struct session *session, uint32_t argc,
     reply_text(reply, "id");
     resp_integer(reply, (int64_t)session->id);
     reply_text(reply, "mode");
-    reply_text(reply, "standalone");
+    reply_text(reply,
+               session->service->options.redirect ? "cluster" : "standalone");
     reply_text(reply, "role");
     /* Every node takes writes, and passes them to the leader itself. */
     reply_text(reply, "master");
@@ -101,6 +103,7 @@ static void reset(struct session *session, struct buffer *reply)
 {
     struct bytes none = {NULL, 0};
     session->resp3 = false;
+    session->readonly = false;
     (void)set_text(&session->name, none);
     resp_simple(reply, "RESET");
 }
@@ -248,6 +251,11 @@ void session_client(struct session *session, const struct command *command,
     switch (command->code) {
     case COMMAND_CODE_HELLO:
         hello(session, argc, argv, reply);
+        break;
+    case COMMAND_CODE_READONLY:
+    case COMMAND_CODE_READWRITE:
+        session->readonly = command->code == COMMAND_CODE_READONLY;
+        resp_simple(reply, "OK");
         break;
     case COMMAND_CODE_RESET:
         reset(session, reply);

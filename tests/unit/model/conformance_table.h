@@ -1327,6 +1327,21 @@ static const struct conformance conformance_table[] = {
      T("-ERR wrong number of arguments for 'lastsave' command\r\n"), NULL, 0},
     {"TIME x", T("-ERR wrong number of arguments for 'time' command\r\n"), NULL,
      0},
+    /* CLUSTER, READONLY */
+    {"CLUSTER", T("-ERR wrong number of arguments for 'cluster' command\r\n"),
+     NULL, 0},
+    {"CLUSTER FOO", T("-ERR unknown subcommand 'FOO'. Try CLUSTER HELP.\r\n"),
+     NULL, 0},
+    {"CLUSTER MYID x",
+     T("-ERR wrong number of arguments for 'cluster|myid' command\r\n"), NULL,
+     0},
+    {"CLUSTER KEYSLOT",
+     T("-ERR wrong number of arguments for 'cluster|keyslot' command\r\n"),
+     NULL, 0},
+    {"READONLY x",
+     T("-ERR wrong number of arguments for 'readonly' command\r\n"), NULL, 0},
+    {"READWRITE x",
+     T("-ERR wrong number of arguments for 'readwrite' command\r\n"), NULL, 0},
 };
 
 #undef T

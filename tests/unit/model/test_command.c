@@ -809,6 +809,7 @@ static void test_command_codes_never_change(void **state)
         {"PEXPIRE", 49},    {"PEXPIREAT", 50},   {"PEXPIRETIME", 51},
         {"PSETEX", 52},     {"PTTL", 53},        {"SETEX", 54},
         {"TTL", 55},        {"CONCORDKV", 200},  {"LASTSAVE", 201},
+        {"CLUSTER", 202},   {"READONLY", 203},   {"READWRITE", 204},
     };
     unsigned n;
 
