@@ -3,7 +3,7 @@
 
   compare_redis.py REDIS_PORT NODE_PORT [N_RANDOM [SEED]]
 
-Both on loopback and EMPTIED first. Sends the lines of conformance_table.h and
+Both on loopback and EMPTIED first, their clocks that of one machine. Sends the lines of conformance_table.h and
 then random commands over a few keys, in RESP2 and in RESP3. Replies whose
 order is nobody's (KEYS, RANDOMKEY) are compared as sets or not at all. Exits 1
 after printing what differs."""
@@ -59,7 +59,29 @@ def random_line(r):
     value = lambda: "\"%s\"" % r.choice(VALUES).strip("\"")
     number = lambda: r.choice(INTS)
     index = lambda: r.choice(INTS[:4] + ["-2", "3", "5", "-7", "100"])
+    # Absolute times only: for others the two would differ by some milliseconds.
+    # None in the past for SET: Redis counts the key until it happens on it.
+    moment = lambda: r.choice(["EXAT 4102444800", "EXAT 4102444801",
+                               "PXAT 4102444800123", "PXAT 4102444801600",
+                               "EX 0", "PX -1", "EX x",
+                               "PX 9223372036854775807", "EX"])
     forms = [
+        lambda: "SET %s %s %s %s" % (key(), value(), moment(), r.choice(
+            ["", "NX", "XX", "GET", "KEEPTTL", "XX GET", "PERSIST", "foo"])),
+        lambda: "GETEX %s %s" % (key(), r.choice(
+            ["", "PERSIST", moment(), "PXAT 1", "EXAT 1",
+             moment() + " PERSIST", "KEEPTTL"])),
+        lambda: "%s %s %s %s" % (r.choice(["EXPIREAT", "PEXPIREAT"]), key(),
+                                 r.choice(["4102444800", "4102444801000",
+                                           "4102444801", "1", "-1", "x"]),
+                                 r.choice(["", "NX", "XX", "GT", "LT", "XX GT",
+                                           "NX GT", "GT LT", "foo"])),
+        lambda: "%s %s %s" % (r.choice(["EXPIRE", "PEXPIRE"]), key(),
+                              r.choice(["0", "-1", "x", "9223372036854775807",
+                                        "-9223372036854775808"])),
+        lambda: "%s %s 0 v" % (r.choice(["SETEX", "PSETEX"]), key()),
+        lambda: "%s %s" % (r.choice(["EXPIRETIME", "PEXPIRETIME", "PERSIST"]),
+                           key()),
         lambda: "SET %s %s" % (key(), value()),
         lambda: "SET %s %s %s" % (key(), value(), " ".join(
             r.sample(["NX", "XX", "GET", "KEEPTTL", "foo"], r.randint(1, 3)))),

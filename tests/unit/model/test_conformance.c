@@ -17,6 +17,9 @@
 #include "raftlog/err.h"
 #include "tests/unit/model/conformance_table.h"
 
+/* The table's absolute times lie behind it. */
+static const uint64_t NOW_MS = 1700000000000;
+
 struct fixture {
     struct command_env env;
     struct buffer reply;
@@ -30,6 +33,7 @@ static int setup(void **state)
         cursor_table_new(16, &f->env.cursors) != 0) {
         return -1;
     }
+    f->env.now_ms = NOW_MS;
     buffer_init(&f->reply);
     *state = f;
     return 0;
@@ -207,21 +211,176 @@ static void test_conformance_expiry_goes_with_the_value(void **state)
     struct bytes a = {(const uint8_t *)"a", 1};
     struct bytes b = {(const uint8_t *)"b", 1};
 
-    assert_int_equal(store_set(f->env.store, a, a, 0, 777), 0);
+    assert_int_equal(store_set(f->env.store, a, a, 0, NOW_MS + 777), 0);
     check(f, "SETRANGE a 0 5", ":1\r\n");
     check(f, "INCRBYFLOAT a 1", "$1\r\n6\r\n");
     check(f, "SET a 1 KEEPTTL", "+OK\r\n");
     check(f, "COPY a b", ":1\r\n");
-    assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)), 777);
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)),
+                     NOW_MS + 777);
     check(f, "RENAME a b", "+OK\r\n");
-    assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)), 777);
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)),
+                     NOW_MS + 777);
     check(f, "RENAMENX b a", ":1\r\n");
-    assert_int_equal(store_item_expire_ms(store_get(f->env.store, a)), 777);
+    assert_int_equal(store_item_expire_ms(store_get(f->env.store, a)),
+                     NOW_MS + 777);
     check(f, "MSETNX b 1", ":1\r\n");
     check(f, "SET b 1 KEEPTTL", "+OK\r\n");
     assert_int_equal(store_item_expire_ms(store_get(f->env.store, b)), 0);
     check(f, "SET a 1", "+OK\r\n");
     assert_int_equal(store_item_expire_ms(store_get(f->env.store, a)), 0);
+}
+
+/* ---- expired keys
+ * ----------------------------------------------------------*/
+
+/* What each command says of keys whose time has come, but that no sweep has
+ * taken out yet: k, and l beside a live m. */
+static void test_conformance_expired_keys_are_absent(void **state)
+{
+    static const struct {
+        const char *line, *reply;
+    } cases[] = {
+        {"GET k", "$-1\r\n"},
+        {"MGET k m", "*2\r\n$-1\r\n$1\r\nm\r\n"},
+        {"STRLEN k", ":0\r\n"},
+        {"GETRANGE k 0 -1", "$0\r\n\r\n"},
+        {"EXISTS k l m", ":1\r\n"},
+        {"TOUCH k", ":0\r\n"},
+        {"TYPE k", "+none\r\n"},
+        {"TTL k", ":-2\r\n"},
+        {"PEXPIRETIME k", ":-2\r\n"},
+        {"KEYS *", "*1\r\n$1\r\nm\r\n"},
+        {"SCAN 0", "*2\r\n$1\r\n0\r\n*1\r\n$1\r\nm\r\n"},
+        {"RANDOMKEY", "$1\r\nm\r\n"},
+        {"DBSIZE", ":3\r\n"}, /* as in Redis, until they are swept */
+        {"SET k v XX", "$-1\r\n"},
+        {"SET k v IFEQ k", "$-1\r\n"},
+        {"SET k v GET", "$-1\r\n"},
+        {"SET k v KEEPTTL", "+OK\r\n"},
+        {"SETNX k v", ":1\r\n"},
+        {"SET k v NX", "+OK\r\n"},
+        {"GETSET k v", "$-1\r\n"},
+        {"GETDEL k", "$-1\r\n"},
+        {"GETEX k PERSIST", "$-1\r\n"},
+        {"MSETNX k 1 l 1", ":1\r\n"},
+        {"APPEND k v", ":1\r\n"},
+        {"SETRANGE k 1 v", ":2\r\n"},
+        {"INCR k", ":1\r\n"},
+        {"DECRBY k 5", ":-5\r\n"},
+        {"DEL k l m", ":1\r\n"},
+        {"UNLINK k", ":0\r\n"},
+        {"RENAME k n", "-ERR no such key\r\n"},
+        {"RENAME m k", "+OK\r\n"},
+        {"RENAMENX m k", ":1\r\n"},
+        {"COPY k n", ":0\r\n"},
+        {"COPY m k", ":1\r\n"},
+        {"EXPIRE k 100", ":0\r\n"},
+        {"PERSIST k", ":0\r\n"},
+    };
+    struct fixture *f = *state;
+
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        f->env.now_ms = NOW_MS;
+        check(f, "FLUSHALL", "+OK\r\n");
+        check(f, "SET k k PX 10", "+OK\r\n");
+        check(f, "SET l l PX 10", "+OK\r\n");
+        check(f, "SET m m", "+OK\r\n");
+        f->env.now_ms = NOW_MS + 10;
+        check(f, cases[i].line, cases[i].reply);
+    }
+}
+
+/* A write that finds an expired key leaves a new one, without its expiry. */
+static void test_conformance_expired_key_leaves_no_expiry(void **state)
+{
+    static const char *const lines[] = {
+        "SET k 1 KEEPTTL", "SETNX k 1",  "APPEND k 1",      "SETRANGE k 0 1",
+        "INCR k",          "GETSET k 1", "INCRBYFLOAT k 1", "MSETNX k 1",
+        "COPY m k",        "RENAME m k"};
+    struct fixture *f = *state;
+
+    skip_without_x87();
+    for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        f->env.now_ms = NOW_MS;
+        check(f, "FLUSHALL", "+OK\r\n");
+        check(f, "SET k 1 PX 10", "+OK\r\n");
+        check(f, "SET m 1", "+OK\r\n");
+        f->env.now_ms = NOW_MS + 10;
+        run(f, lines[i], false);
+        check(f, "TTL k", ":-1\r\n");
+        check(f, "GET k", "$1\r\n1\r\n");
+    }
+}
+
+/* The border, and what a time to live counts from. */
+static void test_conformance_ttl_counts_from_the_later_clock(void **state)
+{
+    struct fixture *f = *state;
+
+    check(f, "SET k v PX 1500", "+OK\r\n");
+    check(f, "PTTL k", ":1500\r\n");
+    check(f, "TTL k", ":2\r\n");
+    f->env.leader_ms = NOW_MS + 1001;
+    check(f, "PTTL k", ":499\r\n");
+    check(f, "TTL k", ":0\r\n");
+    f->env.leader_ms = NOW_MS + 1499;
+    check(f, "PTTL k", ":1\r\n");
+    assert_false(f->env.due);
+    f->env.leader_ms = NOW_MS + 1500;
+    run(f, "PTTL k", false);
+    assert_true(f->env.due); /* no reply before the state's clock is there */
+    f->env.due = false;
+    f->env.now_ms = NOW_MS + 1500;
+    check(f, "PTTL k", ":-2\r\n");
+    assert_false(f->env.due);
+}
+
+static void test_conformance_time_to_live_up_to_the_limit(void **state)
+{
+    struct fixture *f = *state;
+
+    f->env.now_ms = 7;
+    check(f, "SET k v PX 9223372036854775800", "+OK\r\n");
+    check(f, "PEXPIRETIME k", ":9223372036854775807\r\n");
+    check(f, "EXPIRETIME k", ":9223372036854776\r\n");
+    check(f, "SET k v PX 9223372036854775801",
+          "-ERR invalid expire time in 'set' command\r\n");
+    check(f, "PEXPIRE k 9223372036854775800", ":1\r\n");
+    check(f, "PEXPIRE k 9223372036854775801",
+          "-ERR invalid expire time in 'pexpire' command\r\n");
+}
+
+/* Of Redis 8, which the table's server is not. */
+static void test_conformance_set_ifeq_compares(void **state)
+{
+    static const char syntax[] = "-ERR syntax error\r\n";
+    struct fixture *f = *state;
+
+    check(f, "SET k v IFEQ v", "$-1\r\n"); /* makes no key */
+    check(f, "EXISTS k", ":0\r\n");
+    check(f, "SET k v", "+OK\r\n");
+    check(f, "SET k w IFEQ x", "$-1\r\n");
+    check(f, "SET k w ifeq V", "$-1\r\n");
+    check(f, "SET k w IFEQ v GET", "$1\r\nv\r\n");
+    check(f, "SET k x IFEQ v GET", "$1\r\nw\r\n"); /* not set */
+    check(f, "SET k \"\" IFEQ w EX 100", "+OK\r\n");
+    check(f, "TTL k", ":100\r\n");
+    check(f, "SET k x KEEPTTL IFEQ \"\"", "+OK\r\n");
+    check(f, "TTL k", ":100\r\n");
+    check(f, "SET k IFEQ IFEQ x", "+OK\r\n");
+    check(f, "GET k", "$4\r\nIFEQ\r\n");
+    check(f, "SET k v IFEQ", syntax);
+    check(f, "SET k v IFEQ a IFEQ a", syntax);
+    check(f, "SET k v NX IFEQ a", syntax);
+    check(f, "SET k v IFEQ a XX", syntax);
+    assert_int_equal(store_set(f->env.store,
+                               (struct bytes){(const uint8_t *)"t", 1},
+                               (struct bytes){(const uint8_t *)"t", 1}, 1, 0),
+                     0);
+    check(f, "SET t v IFEQ t",
+          "-WRONGTYPE Operation against a key holding the wrong kind of "
+          "value\r\n");
 }
 
 static void test_conformance_other_type_is_refused(void **state)
@@ -326,6 +485,9 @@ static void test_conformance_differences_on_purpose(void **state)
     check(f, "SET a 1", "+OK\r\n");
     check(f, "COPY a b DB 1", "-ERR DB index is out of range\r\n");
     check(f, "EXISTS b", ":0\r\n");
+    /* A key whose time has passed when it is set is not there to be counted. */
+    check(f, "SET c 1 PXAT 1", "+OK\r\n");
+    check(f, "DBSIZE", ":1\r\n");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -339,6 +501,11 @@ int main(void)
         TEST(test_conformance_float_text_beyond_limit_is_refused),
         TEST(test_conformance_setrange_up_to_the_limit),
         TEST(test_conformance_expiry_goes_with_the_value),
+        TEST(test_conformance_expired_keys_are_absent),
+        TEST(test_conformance_expired_key_leaves_no_expiry),
+        TEST(test_conformance_ttl_counts_from_the_later_clock),
+        TEST(test_conformance_time_to_live_up_to_the_limit),
+        TEST(test_conformance_set_ifeq_compares),
         TEST(test_conformance_other_type_is_refused),
         TEST(test_conformance_randomkey_draws_every_key),
         TEST(test_conformance_keys_beyond_limits_is_refused),
