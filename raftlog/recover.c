@@ -239,8 +239,8 @@ static int read_header(struct recovery *r, struct found *f)
     rv = segment_header_decode(block, n_read, &f->header);
     if (rv == ERR_VERSION) {
         return refuse(r, RECOVER_NEWER_VERSION, f->name,
-                      "the format is newer than this program: start the "
-                      "newer program");
+                      "the format version at offset 8 is newer than this "
+                      "program: start the newer program");
     }
     if (rv != 0) {
         return refuse(r, RECOVER_BAD_HEADER, f->name,

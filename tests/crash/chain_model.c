@@ -148,7 +148,7 @@ static void check_files(const struct snapshot_manifest *chain, const char *dir)
     struct err_info info = {0};
     char path[256];
     for (unsigned i = 0; i < chain->n_files; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, chain->files[i].name);
+        snprintf(path, sizeof path, "%.180s/%.63s", dir, chain->files[i].name);
         crash_check(snapshot_file_verify(path, &chain->files[i], chain_cluster,
                                          &info) == 0,
                     info.message);
