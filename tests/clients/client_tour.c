@@ -125,6 +125,7 @@ static void tour_session(struct tour *t)
     expect(t, REDIS_REPLY_STATUS, "OK", "SELECT 0");
     expect_number(t, 0, 1000000000, "DBSIZE");
     expect_number(t, 41, 1000, "COMMAND COUNT");
+    expect(t, REDIS_REPLY_ARRAY, NULL, "TIME");
 }
 
 static void tour_strings(struct tour *t)

@@ -73,7 +73,7 @@ load_end() {
 }
 
 # What the cluster has no commands for yet is left out there.
-CLUSTER_PARTS=session,strings,pipeline,scan
+CLUSTER_PARTS=session,strings,pipeline,scan,expiry
 
 client version
 start_redis

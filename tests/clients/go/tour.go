@@ -54,11 +54,13 @@ func (t *tour) session() {
 	t.check(c.DBSize(t.ctx).Val() >= 0, true, "DBSIZE")
 	info, err := c.Info(t.ctx, "server").Result()
 	t.ok(err, "INFO server")
-	t.check(strings.Contains(info, "tcp_port"), true, "INFO server")
+	t.check(strings.Contains(info, "redis_version"), true, "INFO server")
 	commands, err := c.Command(t.ctx).Result()
 	t.ok(err, "COMMAND")
 	t.check(commands["get"] != nil && commands["get"].FirstKeyPos == 1, true,
 		"COMMAND")
+	_, err = c.Time(t.ctx).Result()
+	t.ok(err, "TIME")
 }
 
 func (t *tour) strings() {
