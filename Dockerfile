@@ -19,8 +19,11 @@ RUN cmake -S . -B /build -G Ninja -DCONCORDKV_TESTS=OFF >/dev/null && \
 RUN ldd /out/usr/bin/* | awk '$2 == "=>" { print $3 }' | sort -u | \
     xargs readlink -f | xargs dpkg-query -S | cut -d: -f1 | sort -u \
     >/out/packages && cat /out/packages
+# By it scripts/cluster finds what earlier builds have left.
+LABEL concordkv.image=build
 
 FROM ${BASE}
+LABEL concordkv.image=node
 COPY --from=build /out/packages /tmp/packages
 # The data directory exists with its owner, so that a new volume gets it too.
 RUN apt-get -q update && \

@@ -1,16 +1,24 @@
 # Sourced by the scripts that use docker-compose.yml. COMPOSE is Compose v2
-# where docker has it, else docker-compose v1.
+# where docker has it as a command of its own, else docker-compose (v1, and v2 in
+# Debian 13).
 COMPOSE=docker-compose
 ! docker compose version >/dev/null 2>&1 || COMPOSE='docker compose'
 
 compose() { $COMPOSE "$@"; }
 
 # Print why there can be no containers here; nothing if there can.
-compose_missing() {
+engine_missing() {
     if ! have docker; then
         printf 'there is no docker command here\n'
     elif ! timeout 30 docker info >/dev/null 2>&1; then
         printf 'the docker daemon does not answer\n'
+    fi
+}
+
+# The same for containers of docker-compose.yml.
+compose_missing() {
+    if [ -n "$(engine_missing)" ]; then
+        engine_missing
     elif ! compose version >/dev/null 2>&1; then
         printf 'there is neither docker-compose nor docker compose\n'
     fi
