@@ -48,6 +48,27 @@ void command_quit(struct command_env *env, uint32_t argc,
     resp_simple(reply, "OK");
 }
 
+bool command_check_wait(uint32_t argc, const struct bytes *argv,
+                        struct buffer *reply)
+{
+    int64_t n;
+
+    (void)argc;
+    if (!number_parse(argv[1], &n)) {
+        resp_error(reply, command_error_integer);
+        return false;
+    }
+    if (!number_parse(argv[2], &n) || n > INT64_MAX / 2) {
+        resp_error(reply, "ERR timeout is not an integer or out of range");
+        return false;
+    }
+    if (n < 0) {
+        resp_error(reply, "ERR timeout is negative");
+        return false;
+    }
+    return true;
+}
+
 /* The clock of the node that was asked; whole milliseconds. */
 void command_time(struct command_env *env, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)

@@ -26,6 +26,7 @@ COMMAND_CHECK(command_check_cluster);
 COMMAND_CHECK(command_check_hello);
 COMMAND_CHECK(command_check_ping);
 COMMAND_CHECK(command_check_select);
+COMMAND_CHECK(command_check_wait);
 /* command_describe.c */
 COMMAND_RUN(command_command);
 COMMAND_CHECK(command_check_command);

@@ -4,7 +4,7 @@
  * given to another command, also when a command is withdrawn, and a new
  * command takes the next one. Codes in use: 1..55. Commands of which no entry
  * ever tells are counted from 200, in use:
- * 200 to 204.
+ * 200 to 205.
  *
  * X(code, name, arity, flags, first key, last key, key step, check, run,
  *   group, since, summary)
@@ -179,7 +179,11 @@
     X(33, UNLINK, -2, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE, 1, -1,  \
       1, NULL, command_del, "generic", "4.0.0",                                \
       "Delete a key asynchronously in another thread. Otherwise it is "        \
-      "just as DEL, but non blocking.")
+      "just as DEL, but non blocking.")                                        \
+    X(205, WAIT, 3, COMMAND_LOCAL, 0, 0, 0, command_check_wait, NULL,          \
+      "generic", "3.0.0",                                                      \
+      "Wait for the synchronous replication of all the write commands sent "   \
+      "in the context of the current connection")
 /* clang-format on */
 
 #endif

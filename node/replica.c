@@ -188,6 +188,8 @@ void replica_receive(struct replica *r, uint64_t from, void *block, size_t size)
     case WIRE_FORWARD_RESULT:
     case WIRE_TRANSFER:
     case WIRE_TRANSFER_RESULT:
+    case WIRE_MATCH:
+    case WIRE_MATCH_RESULT:
         r->events.message(r->events.ctx, &m, block);
         break;
     case WIRE_SNAPSHOT_FETCH:
@@ -346,6 +348,28 @@ void replica_drain(struct replica *r, uint64_t target)
 int replica_snapshot(struct replica *r)
 {
     return snapshotter_start(r);
+}
+
+int replica_match(struct replica *r, uint64_t *commit,
+                  uint64_t match[REPLICA_SERVERS_MAX], unsigned *n)
+{
+    const struct raft_configuration *conf = &r->raft.configuration;
+    if (r->failed || raft_state(&r->raft) != RAFT_LEADER) {
+        return ERR_NOTLEADER;
+    }
+    if (r->own_term_index == 0 || r->commit < r->own_term_index) {
+        return ERR_AGAIN;
+    }
+    *commit = r->commit;
+    *n = 0;
+    for (unsigned i = 0; i < conf->n && *n < REPLICA_SERVERS_MAX; i++) {
+        raft_index index = 0;
+        if (conf->servers[i].id != r->options.id) {
+            raft_match_index(&r->raft, conf->servers[i].id, &index);
+            match[(*n)++] = index;
+        }
+    }
+    return 0;
 }
 
 struct store *replica_store(struct replica *r)

@@ -84,7 +84,7 @@ struct replica_events {
     void (*changed)(void *ctx);
     /* Proposals refused with ERR_BUSY or ERR_NOSPACE may be taken now. */
     void (*room)(void *ctx);
-    /* WIRE_FORWARD, WIRE_TRANSFER and their results. m is borrowed;
+    /* WIRE_FORWARD, WIRE_TRANSFER, WIRE_MATCH and their results. m is borrowed;
      * payload_block is the block that m's pointers lie in. */
     void (*message)(void *ctx, const struct wire_message *m,
                     void *payload_block);
@@ -155,6 +155,12 @@ int replica_read(struct replica *r, bool settle, replica_read_cb cb, void *ctx);
 /* Send one of the service's messages in the main lane. */
 bool replica_send(struct replica *r, uint64_t to, const struct wire_frame *f);
 
+/* As leader: the commit index, and how far the log of each other member is
+ * known to be durable. Errors: ERR_NOTLEADER; ERR_AGAIN no entry of the own
+ * term is committed yet, so the commit index may be behind what others have
+ * acknowledged. */
+int replica_match(struct replica *r, uint64_t *commit,
+                  uint64_t match[REPLICA_SERVERS_MAX], unsigned *n);
 /* Begin to hand leadership over to a voter (target 0: the best); the end is
  * told by events.transferred. New proposals are refused meanwhile.
  * Errors: ERR_NOTLEADER; ERR_NOTFOUND the target is no member; ERR_INVALID it

@@ -164,6 +164,7 @@ void request_end(struct request *r)
             session->n_reads--;
         } else if (r->kind == REQUEST_WRITE) {
             session->n_writes--;
+            session->wrote = true;
         }
     }
     r->state = REQUEST_DONE;

@@ -67,6 +67,7 @@ int service_new(const struct service_options *options,
     s->retry_ms = UINT64_MAX;
     s->operations_due_ms = UINT64_MAX;
     s->operation_id = io->random(io->ctx);
+    s->match_id = io->random(io->ctx) >> 1; /* it is compared by size */
     buffer_init(&s->scratch);
     forward_init(s);
     *out = s;
@@ -192,7 +193,7 @@ static void on_changed(void *ctx)
     struct service *s = ctx;
     s->write_hold_ms = 0;
     request_retry_all(s);
-    operations_poll(s);
+    operations_poll(s, true);
     service_settle(s);
 }
 
@@ -210,6 +211,8 @@ static void on_message(void *ctx, const struct wire_message *m,
     (void)payload_block; /* a proposal has to start its block: copied */
     if (m->type == WIRE_TRANSFER || m->type == WIRE_TRANSFER_RESULT) {
         transfer_message(s, m);
+    } else if (m->type == WIRE_MATCH || m->type == WIRE_MATCH_RESULT) {
+        wait_message(s, m);
     } else {
         forward_message(s, m);
     }
@@ -228,7 +231,7 @@ static void on_drained(void *ctx)
 {
     struct service *s = ctx;
     s->drained = true;
-    operations_poll(s);
+    operations_poll(s, true);
     service_settle(s);
 }
 
@@ -274,7 +277,7 @@ void service_timer(struct service *s)
         request_expire(s->oldest);
     }
     if (now >= s->operations_due_ms) {
-        operations_poll(s);
+        operations_poll(s, false);
     }
     if (now >= s->retry_ms) {
         /* What still has to wait arms it again. */

@@ -63,12 +63,15 @@ void operation_done(struct operation *o)
     request_done(r);
 }
 
-void operations_poll(struct service *s)
+void operations_poll(struct service *s, bool all)
 {
+    uint64_t now = service_now_ms(s);
     struct operation *next;
     for (struct operation *o = s->operations; o != NULL; o = next) {
         next = o->next;
-        o->poll(o);
+        if (all || o->due_ms <= now) {
+            o->poll(o);
+        }
     }
     s->operations_due_ms = UINT64_MAX;
     for (struct operation *o = s->operations; o != NULL; o = o->next) {

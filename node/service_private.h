@@ -7,7 +7,8 @@
  *   forward.c  writes on their way to the leader, and forwarded ones here
  *   service_operation.c  requests that wait for something else
  *   service_operator.c   CONCORDKV, by subcommand
- *   service_transfer.c   CONCORDKV LEADER TRANSFER */
+ *   service_transfer.c   CONCORDKV LEADER TRANSFER
+ *   service_wait.c       WAIT */
 #ifndef NODE_SERVICE_PRIVATE_H
 #define NODE_SERVICE_PRIVATE_H
 
@@ -17,6 +18,8 @@ enum {
     SERVICE_RETRY_MS = 20, /* after a refusal that no event may end */
     SESSION_ADDRESS_MAX = 80,
     SERVICE_CURSORS = 4096, /* SCANs under way */
+    WAIT_POLL_MS = 10,      /* between looks at how far the others are */
+    WAIT_ASK_MS = 2,        /* between questions to the leader, at least */
     /* Writes sent to the leader and not answered, in bytes: bounds what has to
      * be sent again, and what waits in the transport's queue. */
     FORWARD_WINDOW_MAX = 16 * 1024 * 1024,
@@ -85,6 +88,14 @@ struct transfer {
     uint64_t deadline_ms;
 };
 
+struct wait {
+    int64_t n_wanted, n_reached;
+    uint64_t index; /* to be reached; 0: not known yet */
+    bool wrote;
+    uint64_t after_id; /* only answers to later questions count */
+    uint64_t deadline_ms;
+};
+
 struct operation {
     struct operation *previous, *next; /* of the service */
     struct request *request;
@@ -92,6 +103,7 @@ struct operation {
     uint64_t due_ms; /* UINT64_MAX: not by time */
     union {
         struct transfer transfer;
+        struct wait wait;
     } as;
 };
 
@@ -117,6 +129,7 @@ struct session {
     char address[SESSION_ADDRESS_MAX];        /* "": not known */
     bool resp3;
     bool readonly; /* READONLY: reads may be stale */
+    bool wrote;    /* a write was answered, or given up */
 };
 
 /* A write that is not answered yet; its place is its id. */
@@ -191,6 +204,7 @@ struct service {
     uint64_t operation_id;      /* the last one used */
     /* Who asked for the transfer that this leader carries out; 0: nobody. */
     uint64_t transfer_from, transfer_id;
+    uint64_t match_id, match_asked_ms; /* the last question of WAIT */
 
     struct service_stats stats;
     uint64_t last_session_id;
@@ -279,11 +293,16 @@ void operation_free(struct operation *o);
 void operation_done(struct operation *o);
 /* Poll at this time, in service_now_ms. */
 void operation_due(struct operation *o, uint64_t ms);
-void operations_poll(struct service *s);
+/* All of them, or those whose time has come. */
+void operations_poll(struct service *s, bool all);
 
 /* ---- service_operator.c ---- */
 /* Begin a CONCORDKV command; r has its arguments. */
 void operator_begin(struct request *r);
+
+/* ---- service_wait.c ---- */
+void wait_begin(struct request *r);
+void wait_message(struct service *s, const struct wire_message *m);
 
 /* ---- service_transfer.c ---- */
 void transfer_begin(struct request *r, uint32_t argc, const struct bytes *argv);

@@ -219,7 +219,11 @@ static bool emit_first(struct session *session)
         if (s->replica == NULL || s->stopping) {
             return false;
         }
-        operator_begin(r);
+        if (r->command->code == COMMAND_CODE_WAIT) {
+            wait_begin(r);
+        } else {
+            operator_begin(r);
+        }
     }
     if (r->state == REQUEST_DONE) {
         if (r->reply.failed) {
@@ -480,7 +484,8 @@ bool session_submit(struct session *session, uint32_t argc,
         resp_error(&s->scratch, "BUSY too many requests are waiting in this "
                                 "node; try again");
         reply_scratch(session);
-    } else if (command->code == COMMAND_CODE_CONCORDKV) {
+    } else if (command->code == COMMAND_CODE_CONCORDKV ||
+               command->code == COMMAND_CODE_WAIT) {
         submit_later(session, command, argc, argv);
     } else if ((command->flags & COMMAND_LOCAL) != 0) {
         submit_local(session, command, argc, argv);

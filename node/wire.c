@@ -19,6 +19,8 @@
  *   LeaderLost           term, leader id, last index, last term
  *   Transfer             request id, term, target id
  *   TransferResult       request id, term, u8 -status; (body) text
+ *   Match                request id, term
+ *   MatchResult          request id, term, commit; (body) n * u64
  * The candidate of a RequestVote is the sender: a node can not ask for
  * another's votes. */
 #include "node/wire.h"
@@ -352,6 +354,15 @@ static void decode_own(struct byte_reader *r, struct wire_message *m)
             r->failed = true;
         }
         break;
+    case WIRE_MATCH:
+    case WIRE_MATCH_RESULT:
+        m->as.match.request_id = byte_get_u64(r);
+        m->as.match.term = get_number(r);
+        if (m->type == WIRE_MATCH_RESULT) {
+            m->as.match.commit = get_number(r);
+            get_body(r, &m->as.match.body);
+        }
+        break;
     case WIRE_TRANSFER:
     case WIRE_TRANSFER_RESULT:
         m->as.transfer.request_id = byte_get_u64(r);
@@ -502,6 +513,14 @@ static void encode_own(struct byte_writer *w, const struct wire_message *m)
     case WIRE_SNAPSHOT_CHUNK:
         put_range(w, &m->as.snapshot.range);
         byte_put_u8(w, (uint8_t)-m->as.snapshot.status);
+        break;
+    case WIRE_MATCH:
+    case WIRE_MATCH_RESULT:
+        byte_put_u64(w, m->as.match.request_id);
+        byte_put_u64(w, m->as.match.term);
+        if (m->type == WIRE_MATCH_RESULT) {
+            byte_put_u64(w, m->as.match.commit);
+        }
         break;
     case WIRE_TRANSFER:
     case WIRE_TRANSFER_RESULT:

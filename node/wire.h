@@ -47,7 +47,9 @@ enum wire_type {
     WIRE_LEADER_LOST = 15,     /* my connection to the leader closed */
     WIRE_TRANSFER = 16,        /* to the leader: hand leadership over */
     WIRE_TRANSFER_RESULT = 17, /* only when it was not; body: why */
-    WIRE_TYPE_MAX = 17
+    WIRE_MATCH = 18,           /* to the leader: how far are the others? */
+    WIRE_MATCH_RESULT = 19,    /* body: u64 durable index of each */
+    WIRE_TYPE_MAX = 19
 };
 
 /* Order is kept within a lane. The bulk lane has a connection of its own, so
@@ -109,6 +111,12 @@ struct wire_message {
             int status;      /* RESULT: ERR_ code */
             struct bytes text;
         } transfer; /* TRANSFER, TRANSFER_RESULT */
+        struct {
+            uint64_t request_id;
+            uint64_t term;   /* the leader's term it is meant for */
+            uint64_t commit; /* RESULT: the leader's */
+            struct bytes body;
+        } match; /* MATCH, MATCH_RESULT */
     } as;
     struct bytes manifest;
 };

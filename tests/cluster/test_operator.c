@@ -109,12 +109,72 @@ static void test_operator_dead_target_is_refused(void **state)
     cluster_wait_equal(&cluster, NULL);
 }
 
+/* ---- WAIT ---- */
+
+static redisReply *ask(redisContext *r, const char *command)
+{
+    redisReply *reply = redisCommand(r, command);
+    if (reply == NULL) {
+        cluster_fail(&cluster, "no answer to %s: %s", command, r->errstr);
+    }
+    return reply;
+}
+
+static void test_operator_wait_counts_the_disks_of_others(void **state)
+{
+    unsigned leader = cluster_wait_leader(&cluster);
+    unsigned victim = (leader + 1) % 3;
+    redisContext *r[3];
+    redisReply *reply;
+    (void)state;
+
+    cluster_wait_equal(&cluster, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        r[i] = cluster_connect(&cluster, i);
+        freeReplyObject(ask(r[i], "INCR waited"));
+        reply = ask(r[i], "WAIT 2 20000");
+        assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+        assert_int_equal(reply->integer, 2);
+        freeReplyObject(reply);
+    }
+    redisFree(r[victim]);
+    cluster_node_pause(&cluster, victim);
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == victim) {
+            continue;
+        }
+        freeReplyObject(ask(r[i], "INCR waited"));
+        reply = ask(r[i], "WAIT 2 300");
+        assert_int_equal(reply->integer, 1);
+        freeReplyObject(reply);
+        reply = ask(r[i], "WAIT 1 0");
+        assert_int_equal(reply->integer, 1);
+        freeReplyObject(reply);
+        /* One that blocks for ever, and a bystander. */
+        redisAppendCommand(r[i], "WAIT 2 0");
+        freeReplyObject(cluster_command(&cluster, i, "INCR waited"));
+    }
+    cluster_node_resume(&cluster, victim);
+    for (unsigned i = 0; i < 3; i++) {
+        if (i == victim) {
+            continue;
+        }
+        if (redisGetReply(r[i], (void **)&reply) != REDIS_OK) {
+            cluster_fail(&cluster, "WAIT of node %u: %s", i, r[i]->errstr);
+        }
+        assert_int_equal(reply->integer, 2);
+        freeReplyObject(reply);
+        redisFree(r[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operator_leadership_moves_through_every_node),
         cmocka_unit_test(test_operator_refusals_name_the_reason),
         cmocka_unit_test(test_operator_dead_target_is_refused),
+        cmocka_unit_test(test_operator_wait_counts_the_disks_of_others),
     };
     return cmocka_run_group_tests_name("operator", tests, setup, teardown);
 }

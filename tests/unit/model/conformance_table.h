@@ -1765,6 +1765,16 @@ static const struct conformance conformance_table[] = {
     {"FLUSHALL", T("+OK\r\n"), NULL, 0},
     {"SET n x KEEPTTL", T("+OK\r\n"), NULL, 0},
     {"TTL n", T(":-1\r\n"), NULL, 0},
+    /* WAIT */
+    {"WAIT 0", T("-ERR wrong number of arguments for 'wait' command\r\n"), NULL,
+     0},
+    {"WAIT 0 -1", T("-ERR timeout is negative\r\n"), NULL, 0},
+    {"WAIT 0 x", T("-ERR timeout is not an integer or out of range\r\n"), NULL,
+     0},
+    {"WAIT x 0", T("-ERR value is not an integer or out of range\r\n"), NULL,
+     0},
+    {"WAIT x -1", T("-ERR value is not an integer or out of range\r\n"), NULL,
+     0},
 };
 
 #undef T

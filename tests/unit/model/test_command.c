@@ -810,6 +810,7 @@ static void test_command_codes_never_change(void **state)
         {"PSETEX", 52},     {"PTTL", 53},        {"SETEX", 54},
         {"TTL", 55},        {"CONCORDKV", 200},  {"LASTSAVE", 201},
         {"CLUSTER", 202},   {"READONLY", 203},   {"READWRITE", 204},
+        {"WAIT", 205},
     };
     unsigned n;
 

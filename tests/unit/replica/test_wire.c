@@ -161,6 +161,26 @@ static void test_wire_own_messages_round_trip(void **state)
     assert_int_equal(out.as.leader_lost.last_index, 10);
 }
 
+static void test_wire_match_round_trips(void **state)
+{
+    struct wire_message m;
+    struct wire_message out;
+    (void)state;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_MATCH;
+    m.as.match.request_id = 5;
+    m.as.match.term = 7;
+    out = round_trip(&m);
+    assert_int_equal(out.as.match.request_id, 5);
+    assert_int_equal(out.as.match.term, 7);
+    m.type = WIRE_MATCH_RESULT;
+    m.as.match.commit = 99;
+    encode(&m, "12345678", 8);
+    assert_int_equal(decode(n_bytes, &out), 0);
+    assert_int_equal(out.as.match.commit, 99);
+    assert_int_equal(out.as.match.body.size, 8);
+}
+
 static void test_wire_transfer_round_trips(void **state)
 {
     struct wire_message m;
@@ -395,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wire_small_raft_messages_round_trip),
         cmocka_unit_test(test_wire_own_messages_round_trip),
+        cmocka_unit_test(test_wire_match_round_trips),
         cmocka_unit_test(test_wire_transfer_round_trips),
         cmocka_unit_test(test_wire_chunk_of_another_size_is_refused),
         cmocka_unit_test(test_wire_entries_round_trip),

@@ -59,6 +59,8 @@ struct replica {
     uint64_t transfer_to; /* of the last replica_transfer taken */
     unsigned n_transfers;
     int transfer_rv;
+    uint64_t match[4]; /* of the others, as leader */
+    unsigned n_match;
 };
 
 enum { FAKE_MAX = 4096 };
@@ -159,6 +161,18 @@ int replica_transfer(struct replica *r, uint64_t target, struct err_info *info)
     }
     r->transfer_to = target;
     r->n_transfers++;
+    return 0;
+}
+
+int replica_match(struct replica *r, uint64_t *commit,
+                  uint64_t match[REPLICA_SERVERS_MAX], unsigned *n)
+{
+    if (!r->leading) {
+        return ERR_NOTLEADER;
+    }
+    *commit = r->index;
+    *n = r->n_match;
+    memcpy(match, r->match, r->n_match * sizeof *match);
     return 0;
 }
 
