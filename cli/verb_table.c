@@ -172,6 +172,39 @@ const struct verb verb_table[] = {
      .max_args = 2,
      .timeout_ms = 5000,
      .run = verb_config_set},
+    {.name = "inspect log",
+     .usage = "FILE|DIR",
+     .summary = "check the segment files of a log offline, list its entries",
+     .details = "DIR is a node's data directory or its log/. Nothing is "
+                "written. A damaged place\nis named with file, offset and what "
+                "is wrong (exit code 3), and the rest is read.\nWhile a node "
+                "runs there its newest frame may look torn. Entries that are "
+                "no\ncommands of a node are shown by kind, size and first "
+                "bytes.",
+     .options =
+         OPTION_BIT(ENTRIES) | OPTION_BIT(FROM_INDEX) | OPTION_BIT(LIMIT),
+     .min_args = 1,
+     .max_args = 1,
+     .run = verb_inspect_log},
+    {.name = "inspect snapshot",
+     .usage = "FILE|DIR",
+     .summary = "check a snapshot file or the whole chain offline",
+     .details = "DIR is a node's data directory or its snapshots/: every file "
+                "that MANIFEST names\nis read and checked against it. "
+                "Nothing is written. Exit code 3 if something is\ndamaged or "
+                "missing.",
+     .options = OPTION_BIT(ENTRIES) | OPTION_BIT(LIMIT),
+     .min_args = 1,
+     .max_args = 1,
+     .run = verb_inspect_snapshot},
+    {.name = "inspect hardstate",
+     .usage = "FILE|DIR",
+     .summary = "show term and vote of a node offline, both slots",
+     .details = "The valid slot with the higher sequence counts. Nothing is "
+                "written. Exit code 3 if\na slot is damaged or missing.",
+     .min_args = 1,
+     .max_args = 1,
+     .run = verb_inspect_hardstate},
     {.name = "local up",
      .usage = "[-- NODE OPTIONS]",
      .summary = "run a cluster on this machine, or what is missing of it",
