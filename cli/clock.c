@@ -47,8 +47,7 @@ void clock_pause(int64_t ms, int64_t deadline_ms)
 
 static void on_signal(int number)
 {
-    (void)number;
-    interrupted = 1;
+    interrupted = number;
 }
 
 void clock_catch_signals(void)
@@ -66,4 +65,12 @@ void clock_catch_signals(void)
 bool clock_interrupted(void)
 {
     return interrupted != 0;
+}
+
+int clock_take_interrupt(void)
+{
+    int number = interrupted;
+    interrupted = 0;
+    clock_catch_signals();
+    return number;
 }

@@ -25,5 +25,8 @@ void clock_pause(int64_t ms, int64_t deadline_ms);
  * the ordinary way. */
 void clock_catch_signals(void);
 bool clock_interrupted(void);
+/* The number of the signal that came, 0: none; it is forgotten, and the next
+ * one is caught again. */
+int clock_take_interrupt(void);
 
 #endif

@@ -3,6 +3,7 @@
  * Here: the global set-up. The table of verbs is verb_table.c, the exit codes
  * are in exit_code.h, each group of verbs in its verbs_*.c. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/clock.h"
 #include "cli/command_line.h"
@@ -42,6 +43,10 @@ int main(int argc, char **argv)
             command_line_print_help(stdout, verb_table, verb_table_size);
         }
         return verb_finish(EXIT_CODE_OK);
+    }
+    if (rc == ERR_NOTFOUND && isatty(STDIN_FILENO)) {
+        in.verb = verb_table_find("prompt");
+        rc = command_line_check(&in, &info);
     }
     if (rc != 0) {
         return verb_fail(EXIT_CODE_USAGE, "%s", info.message);

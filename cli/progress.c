@@ -45,39 +45,69 @@ static void progress_put_bar(char *out, int n, double part)
     *out = '\0';
 }
 
-char *progress_format(const struct progress *p, int width, int64_t now_ms,
-                      char *out)
+/* What stands behind the bar, shorter with each step. */
+static void progress_put_tail(const struct progress *p, int step,
+                              const char *time, char *out)
 {
     char count[TEXT_NUMBER_MAX];
     char rate[TEXT_NUMBER_MAX];
-    char time[TEXT_NUMBER_MAX];
+    text_count(count, p->n_items);
+    text_count(rate, (uint64_t)(p->rate + 0.5));
+    switch (step) {
+    case 0:
+        snprintf(out, PROGRESS_LINE_MAX, " %s %.20s, %s/s, %.40s", count,
+                 p->unit, rate, time);
+        break;
+    case 1:
+        snprintf(out, PROGRESS_LINE_MAX, " %s %.20s, %s/s", count, p->unit,
+                 rate);
+        break;
+    case 2:
+        snprintf(out, PROGRESS_LINE_MAX, " %s, %s/s", count, rate);
+        break;
+    default:
+        snprintf(out, PROGRESS_LINE_MAX, " %s", count);
+        break;
+    }
+}
+
+char *progress_format(const struct progress *p, int width, int64_t now_ms,
+                      char *out)
+{
+    enum { STEPS = 4, BAR_MIN = 8, BRACKETS = 2 };
+    char duration[TEXT_NUMBER_MAX];
+    char time[TEXT_NUMBER_MAX + 8];
     char bar[PROGRESS_BAR_MAX + 3] = "";
-    char tail[PROGRESS_LINE_MAX];
+    char tail[PROGRESS_LINE_MAX] = "";
     char head[PROGRESS_LINE_MAX];
     int64_t elapsed = now_ms - p->start_ms;
     double part = 0;
-    text_count(count, p->n_items);
-    text_count(rate, (uint64_t)(p->rate + 0.5));
+    int bar_min = 0;
+    int room = 0;
+    snprintf(head, sizeof(head), "%.40s", p->label);
+    snprintf(time, sizeof(time), "%s", text_duration(duration, elapsed));
     if (p->total > 0) {
         uint64_t done = p->done < p->total ? p->done : p->total;
         part = (double)done / (double)p->total;
-        /* Of nothing, no rate follows. */
-        bool known = part > 0;
-        text_duration(time, known
-                                ? (int64_t)((double)elapsed * (1 - part) / part)
-                                : elapsed);
+        bar_min = BAR_MIN + BRACKETS;
         snprintf(head, sizeof(head), "%.40s %3d%% ", p->label,
                  (int)(part * 100));
-        snprintf(tail, sizeof(tail), " %s %.20s, %s/s, %s%s", count, p->unit,
-                 rate, time, known ? " left" : "");
-    } else {
-        text_duration(time, elapsed);
-        snprintf(head, sizeof(head), "%.40s", p->label);
-        snprintf(tail, sizeof(tail), " %s %.20s, %s/s, %s", count, p->unit,
-                 rate, time);
+        /* Of nothing, no rate follows. */
+        if (part > 0) {
+            text_duration(duration,
+                          (int64_t)((double)elapsed * (1 - part) / part));
+            snprintf(time, sizeof(time), "%s left", duration);
+        }
     }
-    int room = width - 1 - (int)strlen(head) - (int)strlen(tail) - 2;
-    if (p->total > 0 && room >= 8) {
+    for (int step = 0; step < STEPS; step++) {
+        progress_put_tail(p, step, time, tail);
+        room = width - 1 - (int)strlen(head) - (int)strlen(tail);
+        if (room >= bar_min) {
+            break;
+        }
+    }
+    if (bar_min > 0 && room >= bar_min) {
+        room -= BRACKETS;
         progress_put_bar(bar, room < PROGRESS_BAR_MAX ? room : PROGRESS_BAR_MAX,
                          part);
     }

@@ -15,6 +15,10 @@ void reply_print_value(FILE *out, const char *data, size_t size, bool terminal);
 void reply_print_text(FILE *out, const redisReply *reply, bool terminal);
 void reply_print_json(struct json_writer *w, const redisReply *reply);
 
+/* As redis-cli shows it: strings quoted, elements numbered, (integer), (nil).
+ */
+void reply_print_typed(FILE *out, const redisReply *reply);
+
 /* A key and its value in a form that `import` reads: a line of TSV, or a JSON
  * object without its newline. value NULL: only the key, or in JSON with
  * `null_value` the value null. */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "cli/text.h"
 
@@ -69,21 +70,17 @@ static int table_width(const char *text)
     return width;
 }
 
-void table_print(const struct table *t, FILE *out)
+/* Columns of the terminal behind out; 0: it is none, any width will do. */
+static int table_room(FILE *out)
 {
-    int widths[TABLE_COLUMNS_MAX] = {0};
-    bool right[TABLE_COLUMNS_MAX] = {false};
-    for (int i = 0; i < t->n_cells; i++) {
-        int column = i % t->n_columns;
-        int width = table_width(t->cells[i]);
-        if (i < t->n_columns && t->cells[i][0] == '>') {
-            right[column] = true;
-            width--;
-        }
-        if (width > widths[column]) {
-            widths[column] = width;
-        }
-    }
+    struct winsize size;
+    int fd = fileno(out);
+    return fd >= 0 && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+static void print_rows(const struct table *t, FILE *out, const int *widths,
+                       const bool *right, int gap)
+{
     for (int i = 0; i < t->n_cells; i++) {
         int column = i % t->n_columns;
         bool last = column == t->n_columns - 1;
@@ -97,6 +94,59 @@ void table_print(const struct table *t, FILE *out)
         } else {
             fprintf(out, "%s%*s", cell, last ? 0 : pad, "");
         }
-        fputs(last ? "\n" : "  ", out);
+        fprintf(out, "%*s", last ? 0 : gap, "");
+        fputs(last ? "\n" : "", out);
     }
+}
+
+/* One line for each cell, its header in front; a blank line between rows. */
+static void print_blocks(const struct table *t, FILE *out, const bool *right)
+{
+    int widest = 0;
+    for (int i = 0; i < t->n_columns; i++) {
+        int width = table_width(t->cells[i]) - (right[i] ? 1 : 0);
+        widest = width > widest ? width : widest;
+    }
+    for (int i = t->n_columns; i < t->n_cells; i++) {
+        int column = i % t->n_columns;
+        if (column == 0 && i > t->n_columns) {
+            putc('\n', out);
+        }
+        fprintf(out, "%-*s  %s\n", widest,
+                t->cells[column] + (right[column] ? 1 : 0), t->cells[i]);
+    }
+}
+
+void table_print_width(const struct table *t, FILE *out, int room)
+{
+    int widths[TABLE_COLUMNS_MAX] = {0};
+    bool right[TABLE_COLUMNS_MAX] = {false};
+    int all = 0;
+    for (int i = 0; i < t->n_cells; i++) {
+        int column = i % t->n_columns;
+        int width = table_width(t->cells[i]);
+        if (i < t->n_columns && t->cells[i][0] == '>') {
+            right[column] = true;
+            width--;
+        }
+        if (width > widths[column]) {
+            widths[column] = width;
+        }
+    }
+    for (int i = 0; i < t->n_columns; i++) {
+        all += widths[i];
+    }
+    int n_gaps = t->n_columns - 1;
+    if (room == 0 || all + 2 * n_gaps <= room) {
+        print_rows(t, out, widths, right, 2);
+    } else if (all + n_gaps <= room) {
+        print_rows(t, out, widths, right, 1);
+    } else {
+        print_blocks(t, out, right);
+    }
+}
+
+void table_print(const struct table *t, FILE *out)
+{
+    table_print_width(t, out, table_room(out));
 }

@@ -21,6 +21,10 @@ void table_column(struct table *t, const char *header);
  * the process: there is nothing to undo in a listing. */
 void table_cell(struct table *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Two blanks between columns; on a terminal that is too narrow for that one,
+ * and where that is too wide still, each row as a block of lines. */
 void table_print(const struct table *t, FILE *out);
+/* The same for a given number of columns, 0: any. */
+void table_print_width(const struct table *t, FILE *out, int room);
 
 #endif

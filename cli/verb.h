@@ -56,6 +56,7 @@ int verb_del(const struct invocation *in);
 int verb_incr(const struct invocation *in);
 int verb_scan(const struct invocation *in);
 int verb_exec(const struct invocation *in);
+int verb_prompt(const struct invocation *in);
 int verb_import(const struct invocation *in);
 int verb_export(const struct invocation *in);
 int verb_status(const struct invocation *in);

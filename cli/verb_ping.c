@@ -6,6 +6,8 @@
  * Ctrl-C ends the rounds; what has been measured is shown. */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/clock.h"
 #include "cli/json_write.h"
@@ -62,6 +64,18 @@ static void target_ping(struct target *t, int64_t timeout_ms)
     freeReplyObject(reply);
 }
 
+/* Columns for a bar, behind bound and count. */
+static int bar_room(void)
+{
+    enum { BEFORE = 21, LEAST = 5 };
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 ||
+        size.ws_col - BEFORE > PING_BAR_MAX) {
+        return PING_BAR_MAX;
+    }
+    return size.ws_col - BEFORE > LEAST ? size.ws_col - BEFORE : LEAST;
+}
+
 static void print_bars(const struct target *t)
 {
     static const char bar[PING_BAR_MAX + 1] =
@@ -80,15 +94,16 @@ static void print_bars(const struct target *t)
             last = i;
         }
     }
+    int widest = bar_room();
     printf("\n%s, %s\n", endpoint_format(peer, &t->endpoint),
            info_role_name(t->info.role));
     for (size_t i = first; i <= last && first < LATENCY_BUCKETS; i++) {
-        int n = (int)(buckets[i] * PING_BAR_MAX / most);
+        int n = (int)(buckets[i] * (uint64_t)widest / most);
         /* Few are not none. */
         n = n == 0 && buckets[i] > 0 ? 1 : n;
-        printf("  < %7s  %-*.*s  %" PRIu64 "\n",
-               latency_text(text, latency_bound_us(i)), PING_BAR_MAX, n, bar,
-               buckets[i]);
+        printf("  < %7s  %6" PRIu64 "%s%.*s\n",
+               latency_text(text, latency_bound_us(i)), buckets[i],
+               n > 0 ? "  " : "", n, bar);
     }
 }
 

@@ -76,6 +76,16 @@ const struct verb verb_table[] = {
      .timeout_ms = 10000,
      .verbatim = true,
      .run = verb_exec},
+    {.name = "prompt",
+     .usage = "",
+     .summary = "type commands one by one; also what runs without a verb",
+     .details = "A line is a Redis command or a verb of concordctl. On a "
+                "terminal there are history\nand completion; from a pipe, a "
+                "line is a command, and the exit code is that of\nthe last "
+                "one that failed.",
+     .options = CLIENT_OPTIONS,
+     .timeout_ms = 10000,
+     .run = verb_prompt},
     {.name = "import",
      .usage = "[FILE]",
      .summary = "set many keys from a file or stdin",

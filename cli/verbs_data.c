@@ -2,10 +2,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
-#include "cli/clock.h"
+#include "cli/command_names.h"
 #include "cli/json_write.h"
 #include "cli/reply_print.h"
 #include "cli/text.h"
@@ -259,28 +258,13 @@ int verb_incr(const struct invocation *in)
     return code != EXIT_CODE_OK ? code : print_result(in, "value", reply, 0);
 }
 
-/* Commands that change nothing may be sent again at will. */
-static enum client_kind exec_kind(const char *name)
-{
-    static const char *const reads[] = {
-        "GET",       "MGET",   "EXISTS",  "SCAN",   "DBSIZE",   "INFO",
-        "PING",      "ECHO",   "TIME",    "TTL",    "PTTL",     "TYPE",
-        "KEYS",      "STRLEN", "COMMAND", "HGET",   "HMGET",    "HGETALL",
-        "HLEN",      "LRANGE", "LLEN",    "LINDEX", "SMEMBERS", "SCARD",
-        "SISMEMBER", "ZRANGE", "ZSCORE",  "ZCARD"};
-    for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++) {
-        if (strcasecmp(name, reads[i]) == 0) {
-            return CLIENT_READ;
-        }
-    }
-    return CLIENT_WRITE;
-}
-
 int verb_exec(const struct invocation *in)
 {
     struct command command = {in->n_args, (const char **)in->args, NULL};
     redisReply *reply;
-    int code = data_call(in, exec_kind(in->args[0]), &command, &reply);
+    enum client_kind kind =
+        command_names_is_read(in->args[0]) ? CLIENT_READ : CLIENT_WRITE;
+    int code = data_call(in, kind, &command, &reply);
     if (code != EXIT_CODE_OK) {
         return code;
     }

@@ -40,6 +40,22 @@ static void test_progress_format_known_total_shows_a_bar(void **state)
     assert_non_null(strstr(line, "100%"));
 }
 
+static void test_progress_format_narrow_keeps_the_bar(void **state)
+{
+    (void)state;
+    char line[PROGRESS_LINE_MAX];
+    struct progress p = progress_of(stderr, 1000);
+    p.done = 500;
+    p.n_items = 12345;
+    p.rate = 2000.4;
+    assert_string_equal(progress_format(&p, 55, 3000, line),
+                        "import  50% [=======>      ] 12,345 records, 2,000/s");
+    assert_string_equal(progress_format(&p, 40, 3000, line),
+                        "import  50% [=====>    ] 12,345, 2,000/s");
+    assert_string_equal(progress_format(&p, 32, 3000, line),
+                        "import  50% [=====>    ] 12,345");
+}
+
 static void test_progress_format_unknown_total_shows_the_count(void **state)
 {
     (void)state;
@@ -126,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_progress_format_known_total_shows_a_bar),
+        cmocka_unit_test(test_progress_format_narrow_keeps_the_bar),
         cmocka_unit_test(test_progress_format_unknown_total_shows_the_count),
         cmocka_unit_test(test_progress_format_fits_any_width),
         cmocka_unit_test(test_progress_update_off_a_terminal_prints_few_lines),
