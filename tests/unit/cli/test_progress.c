@@ -48,10 +48,11 @@ static void test_progress_format_narrow_keeps_the_bar(void **state)
     p.done = 500;
     p.n_items = 12345;
     p.rate = 2000.4;
-    assert_string_equal(progress_format(&p, 55, 3000, line),
-                        "import  50% [=======>      ] 12,345 records, 2,000/s");
+    assert_string_equal(
+        progress_format(&p, 55, 3000, line),
+        "import  50% [========>       ] 12,345 records, 2,000/s");
     assert_string_equal(progress_format(&p, 40, 3000, line),
-                        "import  50% [=====>    ] 12,345, 2,000/s");
+                        "import  50% [====>    ] 12,345, 2,000/s");
     assert_string_equal(progress_format(&p, 32, 3000, line),
                         "import  50% [=====>    ] 12,345");
 }
