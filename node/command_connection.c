@@ -3,6 +3,8 @@
  *
  * Of HELLO and CLIENT, which are about the session, only the checks are here.
  */
+#include <string.h>
+
 #include "node/command_internal.h"
 #include "node/number.h"
 
@@ -226,6 +228,23 @@ static bool check_setinfo(const struct bytes *argv, struct buffer *reply)
     return true;
 }
 
+/* All clients here are of the type "normal"; the others are none's. */
+static bool check_client_type(struct bytes type, struct buffer *reply)
+{
+    static const char *const types[] = {"NORMAL", "MASTER", "REPLICA", "SLAVE",
+                                        "PUBSUB"};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (command_is(type, types[i])) {
+            return true;
+        }
+    }
+    resp_errorf(reply, "ERR Unknown client type '%.*s'",
+                (int)(type.size < 128 ? type.size : 128),
+                type.size > 0 ? (const char *)type.data : "");
+    return false;
+}
+
 static bool check_client_list(uint32_t argc, const struct bytes *argv,
                               struct buffer *reply)
 {
@@ -233,6 +252,9 @@ static bool check_client_list(uint32_t argc, const struct bytes *argv,
 
     if (argc == 2) {
         return true;
+    }
+    if (argc == 4 && command_is(argv[2], "TYPE")) {
+        return check_client_type(argv[3], reply);
     }
     if (argc == 3 || !command_is(argv[2], "ID")) {
         resp_error(reply, command_error_syntax);
@@ -251,26 +273,56 @@ static bool check_client_list(uint32_t argc, const struct bytes *argv,
     return true;
 }
 
-/* Only by id, and whether this connection is meant too. */
-static bool check_client_kill(uint32_t argc, const struct bytes *argv,
+/* There is no other one. */
+static bool is_default_user(struct bytes name)
+{
+    return name.size == 7 && memcmp(name.data, "default", 7) == 0;
+}
+
+static bool check_kill_filter(struct bytes name, struct bytes value,
                               struct buffer *reply)
 {
     int64_t id;
 
-    if (argc % 2 != 0) {
+    if (command_is(name, "ID")) {
+        if (!number_parse(value, &id) || id < 1) {
+            resp_error(reply, "ERR client-id should be greater than 0");
+            return false;
+        }
+        return true;
+    }
+    if (command_is(name, "TYPE")) {
+        return check_client_type(value, reply);
+    }
+    if (command_is(name, "USER") && !is_default_user(value)) {
+        resp_errorf(reply, "ERR No such user '%.*s'",
+                    (int)(value.size < 128 ? value.size : 128),
+                    value.size > 0 ? (const char *)value.data : "");
+        return false;
+    }
+    if (command_is(name, "SKIPME")
+            ? !command_is(value, "YES") && !command_is(value, "NO")
+            : !command_is(name, "ADDR") && !command_is(name, "LADDR") &&
+                  !command_is(name, "USER")) {
         resp_error(reply, command_error_syntax);
         return false;
     }
+    return true;
+}
+
+/* One address, or filters that all have to fit. */
+static bool check_client_kill(uint32_t argc, const struct bytes *argv,
+                              struct buffer *reply)
+{
+    if (argc == 3) {
+        return true;
+    }
     for (uint32_t i = 2; i < argc; i += 2) {
-        bool skip = command_is(argv[i], "SKIPME");
-        if (skip ? !command_is(argv[i + 1], "YES") &&
-                       !command_is(argv[i + 1], "NO")
-                 : !command_is(argv[i], "ID")) {
+        if (i + 1 == argc) {
             resp_error(reply, command_error_syntax);
             return false;
         }
-        if (!skip && (!number_parse(argv[i + 1], &id) || id < 1)) {
-            resp_error(reply, "ERR client-id should be greater than 0");
+        if (!check_kill_filter(argv[i], argv[i + 1], reply)) {
             return false;
         }
     }
@@ -282,9 +334,10 @@ bool command_check_client(uint32_t argc, const struct bytes *argv,
 {
     static const struct command_subcommand list[] = {
         {"GETNAME", "client|getname", 2, NULL},
+        {"HELP", "client|help", 2, NULL},
         {"ID", "client|id", 2, NULL},
         {"INFO", "client|info", 2, NULL},
-        {"KILL", "client|kill", -4, NULL},
+        {"KILL", "client|kill", -3, NULL},
         {"LIST", "client|list", -2, NULL},
         {"SETINFO", "client|setinfo", 4, NULL},
         {"SETNAME", "client|setname", 3, NULL},

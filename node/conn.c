@@ -349,7 +349,7 @@ static void refuse(struct conn *c)
 void conn_accept(struct server *s)
 {
     struct conn *c = calloc(1, sizeof *c);
-    char name[LISTEN_NAME_MAX];
+    char name[LISTEN_NAME_MAX], own[LISTEN_NAME_MAX];
 
     if (c == NULL) {
         return;
@@ -380,7 +380,8 @@ void conn_accept(struct server *s)
         return;
     }
     listen_peer_name(&c->tcp, name);
-    session_set_address(c->session, name);
+    listen_own_name(&c->tcp, own);
+    session_set_address(c->session, name, own);
     read_start(c);
 }
 

@@ -82,31 +82,48 @@ void listen_tune(uv_tcp_t *tcp, unsigned idle_s, unsigned unacknowledged_ms)
     }
 }
 
+static void print_name(const struct sockaddr_storage *name,
+                       char out[LISTEN_NAME_MAX])
+{
+    char host[INET6_ADDRSTRLEN + 1];
+
+    if (name->ss_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, name, sizeof in6);
+        if (uv_ip6_name(&in6, host, sizeof host) == 0) {
+            snprintf(out, LISTEN_NAME_MAX, "[%s]:%u", host,
+                     (unsigned)ntohs(in6.sin6_port));
+        }
+    } else if (name->ss_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, name, sizeof in);
+        if (uv_ip4_name(&in, host, sizeof host) == 0) {
+            snprintf(out, LISTEN_NAME_MAX, "%s:%u", host,
+                     (unsigned)ntohs(in.sin_port));
+        }
+    }
+}
+
 void listen_peer_name(const uv_tcp_t *tcp, char out[LISTEN_NAME_MAX])
 {
     struct sockaddr_storage name;
     int size = sizeof name;
-    char host[INET6_ADDRSTRLEN + 1];
-    unsigned port = 0;
 
     snprintf(out, LISTEN_NAME_MAX, "?");
     memset(&name, 0, sizeof name);
-    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&name, &size) != 0) {
-        return;
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)&name, &size) == 0) {
+        print_name(&name, out);
     }
-    if (name.ss_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, &name, sizeof in6);
-        port = ntohs(in6.sin6_port);
-        if (uv_ip6_name(&in6, host, sizeof host) == 0) {
-            snprintf(out, LISTEN_NAME_MAX, "[%s]:%u", host, port);
-        }
-    } else if (name.ss_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, &name, sizeof in);
-        port = ntohs(in.sin_port);
-        if (uv_ip4_name(&in, host, sizeof host) == 0) {
-            snprintf(out, LISTEN_NAME_MAX, "%s:%u", host, port);
-        }
+}
+
+void listen_own_name(const uv_tcp_t *tcp, char out[LISTEN_NAME_MAX])
+{
+    struct sockaddr_storage name;
+    int size = sizeof name;
+
+    snprintf(out, LISTEN_NAME_MAX, "?");
+    memset(&name, 0, sizeof name);
+    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&name, &size) == 0) {
+        print_name(&name, out);
     }
 }

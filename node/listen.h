@@ -20,5 +20,6 @@ void listen_tune(uv_tcp_t *tcp, unsigned idle_s, unsigned unacknowledged_ms);
 /* "1.2.3.4:567" of the other side, or "?". */
 enum { LISTEN_NAME_MAX = 64 };
 void listen_peer_name(const uv_tcp_t *tcp, char out[LISTEN_NAME_MAX]);
+void listen_own_name(const uv_tcp_t *tcp, char out[LISTEN_NAME_MAX]);
 
 #endif

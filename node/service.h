@@ -78,8 +78,9 @@ uint64_t service_pending(const struct service *s); /* requests waiting */
 typedef void (*session_output_cb)(void *ctx);
 int session_open(struct service *s, session_output_cb output, void *ctx,
                  struct session **out);
-/* The address of the client, for CLIENT LIST. */
-void session_set_address(struct session *session, const char *address);
+/* The client's address and the one it came to, for CLIENT LIST and KILL. */
+void session_set_address(struct session *session, const char *address,
+                         const char *local);
 /* Whether the reply that is being written goes out in version 3. */
 bool session_speaks_resp3(const struct session *session);
 /* One request; argv is borrowed, what is needed is copied. Returns false when

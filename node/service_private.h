@@ -127,6 +127,7 @@ struct session {
     const struct command *last_command;       /* NULL: none yet */
     struct bytes name, lib_name, lib_version; /* malloc'd */
     char address[SESSION_ADDRESS_MAX];        /* "": not known */
+    char local[SESSION_ADDRESS_MAX];          /* the same of our side */
     bool resp3;
     bool readonly; /* READONLY: reads may be stale */
     bool wrote;    /* a write was answered, or given up */

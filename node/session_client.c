@@ -17,9 +17,11 @@
 #include "node/number.h"
 #include "node/resp.h"
 
-void session_set_address(struct session *session, const char *address)
+void session_set_address(struct session *session, const char *address,
+                         const char *local)
 {
     (void)snprintf(session->address, sizeof session->address, "%s", address);
+    (void)snprintf(session->local, sizeof session->local, "%s", local);
 }
 
 void session_client_close(struct session *session)
@@ -132,6 +134,9 @@ static void put_client(struct buffer *b, const struct session *of)
     if (of->address[0] != '\0') {
         buffer_printf(b, " addr=%s", of->address);
     }
+    if (of->local[0] != '\0') {
+        buffer_printf(b, " laddr=%s", of->local);
+    }
     put_name(b, "name", of->name);
     buffer_printf(b,
                   " age=%" PRIu64 " idle=%" PRIu64
@@ -143,9 +148,12 @@ static void put_client(struct buffer *b, const struct session *of)
     buffer_printf(b, " resp=%d\n", of->resp3 ? 3 : 2);
 }
 
-static bool id_is_listed(uint64_t id, uint32_t argc, const struct bytes *argv)
+static bool is_listed(uint64_t id, uint32_t argc, const struct bytes *argv)
 {
     int64_t n;
+    if (argc > 2 && command_is(argv[2], "TYPE")) {
+        return command_is(argv[3], "NORMAL");
+    }
     for (uint32_t i = 3; i < argc; i++) {
         if (number_parse(argv[i], &n) && n > 0 && (uint64_t)n == id) {
             return true;
@@ -168,7 +176,7 @@ static void list(struct session *session, uint32_t argc,
             at = at->next;
         }
         for (; at != NULL; at = at->previous) {
-            if (id_is_listed(at->id, argc, argv)) {
+            if (is_listed(at->id, argc, argv)) {
                 put_client(&text, at);
             }
         }
@@ -184,35 +192,111 @@ static void list(struct session *session, uint32_t argc,
     buffer_close(&text);
 }
 
-/* The one whose id is given last, unless it is this one and is to be skipped,
- * which Redis does unless told otherwise. */
-static void kill_client(struct session *session, uint32_t argc,
-                        const struct bytes *argv, struct buffer *reply)
+/* ---- CLIENT KILL ---- */
+
+struct kill_filter {
+    int64_t id;                        /* 0: any */
+    struct bytes address, local, type; /* data NULL: any */
+    bool skip_me;
+};
+
+static bool is_text_of(struct bytes given, const char *text)
 {
-    struct session *at = session->service->sessions;
-    bool skip_me = true;
-    int64_t id = 0;
-    for (uint32_t i = 2; i + 1 < argc; i += 2) {
-        if (command_is(argv[i], "SKIPME")) {
-            skip_me = command_is(argv[i + 1], "YES");
-        } else {
-            (void)number_parse(argv[i + 1], &id);
-        }
-    }
-    while (at != NULL && (id < 1 || at->id != (uint64_t)id)) {
-        at = at->next;
-    }
-    if (at == NULL || (at == session && skip_me)) {
-        resp_integer(reply, 0);
+    return given.size == strlen(text) &&
+           memcmp(given.data, text, given.size) == 0;
+}
+
+static bool is_meant(const struct session *at, const struct kill_filter *f)
+{
+    return (f->id == 0 || (uint64_t)f->id == at->id) &&
+           (f->address.data == NULL || is_text_of(f->address, at->address)) &&
+           (f->local.data == NULL || is_text_of(f->local, at->local)) &&
+           (f->type.data == NULL || command_is(f->type, "NORMAL"));
+}
+
+/* Without the caller, unless it says otherwise, as in Redis. */
+static void read_filter(uint32_t argc, const struct bytes *argv,
+                        struct kill_filter *f)
+{
+    memset(f, 0, sizeof *f);
+    f->skip_me = argc > 3;
+    if (argc == 3) {
+        f->address = argv[2];
         return;
     }
-    if (at == session) {
-        session->ending = true; /* closes behind this reply */
-    } else {
-        at->failed = true;
-        session_mark_dirty(at);
+    for (uint32_t i = 2; i + 1 < argc; i += 2) {
+        if (command_is(argv[i], "SKIPME")) {
+            f->skip_me = command_is(argv[i + 1], "YES");
+        } else if (command_is(argv[i], "ADDR")) {
+            f->address = argv[i + 1];
+        } else if (command_is(argv[i], "LADDR")) {
+            f->local = argv[i + 1];
+        } else if (command_is(argv[i], "TYPE")) {
+            f->type = argv[i + 1];
+        } else if (command_is(argv[i], "ID")) {
+            (void)number_parse(argv[i + 1], &f->id);
+        }
     }
-    resp_integer(reply, 1);
+}
+
+static void kill_clients(struct session *session, uint32_t argc,
+                         const struct bytes *argv, struct buffer *reply)
+{
+    struct kill_filter filter;
+    int64_t n = 0;
+    read_filter(argc, argv, &filter);
+    for (struct session *at = session->service->sessions; at != NULL;
+         at = at->next) {
+        if (!is_meant(at, &filter) || at->failed ||
+            (at == session && filter.skip_me)) {
+            continue;
+        }
+        n++;
+        if (at == session) {
+            session->ending = true; /* closes behind this reply */
+        } else {
+            at->failed = true;
+            session_mark_dirty(at);
+        }
+    }
+    if (argc > 3) {
+        resp_integer(reply, n);
+    } else if (n > 0) {
+        resp_simple(reply, "OK");
+    } else {
+        resp_error(reply, "ERR No such client");
+    }
+}
+
+static void client_help(struct buffer *reply)
+{
+    static const char *const lines[] = {
+        "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "GETNAME",
+        "    Return the name of the current connection.",
+        "ID",
+        "    Return the ID of the current connection.",
+        "INFO",
+        "    Return information about the current client connection.",
+        "KILL <ip:port>",
+        "    Kill connection made from <ip:port>.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Kill connections. Options are: ADDR, LADDR, TYPE, USER, ID, "
+        "SKIPME (YES|NO).",
+        "LIST [TYPE <type> | ID <id> ...]",
+        "    Return information about client connections.",
+        "SETINFO <LIB-NAME|LIB-VER> <value>",
+        "    Set the name or version of the client library.",
+        "SETNAME <name>",
+        "    Assign the name <name> to the current connection.",
+        "HELP",
+        "    Prints this help.",
+    };
+    size_t n = sizeof lines / sizeof *lines;
+    resp_array(reply, n);
+    for (size_t i = 0; i < n; i++) {
+        resp_simple(reply, lines[i]);
+    }
 }
 
 static void client(struct session *session, uint32_t argc,
@@ -234,7 +318,9 @@ static void client(struct session *session, uint32_t argc,
                                       : &session->lib_version,
                                   argv[3]));
     } else if (command_is(argv[1], "KILL")) {
-        kill_client(session, argc, argv, reply);
+        kill_clients(session, argc, argv, reply);
+    } else if (command_is(argv[1], "HELP")) {
+        client_help(reply);
     } else {
         list(session, argc, argv, reply);
     }

@@ -1775,6 +1775,19 @@ static const struct conformance conformance_table[] = {
      0},
     {"WAIT x -1", T("-ERR value is not an integer or out of range\r\n"), NULL,
      0},
+    /* CLIENT KILL and LIST by filter */
+    {"CLIENT KILL",
+     T("-ERR wrong number of arguments for 'client|kill' command\r\n"), NULL,
+     0},
+    {"CLIENT KILL TYPE foo", T("-ERR Unknown client type 'foo'\r\n"), NULL, 0},
+    {"CLIENT KILL ID 9 TYPE foo", T("-ERR Unknown client type 'foo'\r\n"), NULL,
+     0},
+    {"CLIENT KILL USER nosuch", T("-ERR No such user 'nosuch'\r\n"), NULL, 0},
+    {"CLIENT KILL SKIPME maybe", T("-ERR syntax error\r\n"), NULL, 0},
+    {"CLIENT KILL ID 9 ADDR", T("-ERR syntax error\r\n"), NULL, 0},
+    {"CLIENT LIST TYPE", T("-ERR syntax error\r\n"), NULL, 0},
+    {"CLIENT LIST TYPE foo", T("-ERR Unknown client type 'foo'\r\n"), NULL, 0},
+    {"CLIENT LIST TYPE replica x", T("-ERR syntax error\r\n"), NULL, 0},
 };
 
 #undef T

@@ -276,10 +276,11 @@ static void test_client_names_and_ids(void **state)
     say(n->a, "CLIENT SETINFO lib-ver \x01",
         "-ERR lib-ver cannot contain spaces, newlines or special "
         "characters.\r\n");
-    session_set_address(n->a, "127.0.0.1:5");
+    session_set_address(n->a, "127.0.0.1:5", "127.0.0.1:6");
     n->now_ms += 3000;
     say(n->a, "CLIENT INFO",
-        "$121\r\nid=1 addr=127.0.0.1:5 name=alice age=3 idle=0 flags=N db=0 "
+        "$139\r\nid=1 addr=127.0.0.1:5 laddr=127.0.0.1:6 name=alice age=3 "
+        "idle=0 flags=N db=0 "
         "omem=0 cmd=client user=default lib-name=py lib-ver=1.2 resp=2\n\r\n");
     say(n->a, "CLIENT LIST ID 2 77",
         "$94\r\nid=2 name= age=3 idle=3 flags=N db=0 omem=0 cmd=client "
@@ -322,6 +323,48 @@ static void test_client_kill_ends_the_session(void **state)
     say(n->b, "CLIENT KILL ID 1", ":0\r\n");
     say(n->b, "CLIENT KILL ID 2 SKIPME no", ":1\r\n");
     assert_true(session_finished(n->b));
+}
+
+static void test_client_kill_by_address_is_answered_by_a_word(void **state)
+{
+    struct node *n = *state;
+    session_set_address(n->a, "10.0.0.1:5", "10.0.0.9:6379");
+    session_set_address(n->b, "10.0.0.2:5", "10.0.0.9:6379");
+    say(n->b, "CLIENT KILL 10.0.0.1:6", "-ERR No such client\r\n");
+    say(n->b, "CLIENT KILL 10.0.0.1:5", "+OK\r\n");
+    assert_true(session_finished(n->a));
+    /* The old form does not spare the one who asks. */
+    say(n->b, "CLIENT KILL 10.0.0.2:5", "+OK\r\n");
+    assert_true(session_finished(n->b));
+}
+
+static void test_client_kill_filters_have_to_fit_all(void **state)
+{
+    struct node *n = *state;
+    session_set_address(n->a, "10.0.0.1:5", "10.0.0.9:6379");
+    session_set_address(n->b, "10.0.0.2:5", "10.0.0.9:6379");
+    say(n->b, "CLIENT KILL ADDR 10.0.0.1:5 ID 2", ":0\r\n");
+    say(n->b, "CLIENT KILL ADDR 10.0.0.1:5 TYPE pubsub", ":0\r\n");
+    say(n->b, "CLIENT KILL LADDR 10.0.0.8:6379", ":0\r\n");
+    say(n->b, "CLIENT KILL USER nobody", "-ERR No such user 'nobody'\r\n");
+    say(n->b, "CLIENT KILL TYPE foo", "-ERR Unknown client type 'foo'\r\n");
+    say(n->b, "CLIENT KILL ID 1 ADDR", "-ERR syntax error\r\n");
+    assert_false(session_finished(n->a));
+    say(n->b, "CLIENT KILL TYPE normal USER default LADDR 10.0.0.9:6379",
+        ":1\r\n");
+    assert_true(session_finished(n->a));
+    assert_false(session_finished(n->b));
+    say(n->b, "CLIENT KILL SKIPME no", ":1\r\n");
+    assert_true(session_finished(n->b));
+}
+
+static void test_client_list_by_type(void **state)
+{
+    struct node *n = *state;
+    say(n->a, "CLIENT LIST TYPE pubsub", "$0\r\n\r\n");
+    say(n->a, "CLIENT LIST TYPE foo", "-ERR Unknown client type 'foo'\r\n");
+    submit(n->a, "CLIENT LIST TYPE NORMAL");
+    assert_true(buffer_size(session_output(n->a)) > 100);
 }
 
 /* A write that was sent is carried out although its client is killed. */
@@ -367,6 +410,9 @@ int main(void)
         TEST(test_client_names_and_ids),
         TEST(test_client_list_shows_all_oldest_first),
         TEST(test_client_kill_ends_the_session),
+        TEST(test_client_kill_by_address_is_answered_by_a_word),
+        TEST(test_client_kill_filters_have_to_fit_all),
+        TEST(test_client_list_by_type),
         TEST(test_client_kill_leaves_a_sent_write),
         TEST(test_client_name_beyond_limit_is_refused),
     };
