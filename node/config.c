@@ -105,6 +105,15 @@ static const struct option options[] = {
      FIELD(aio_filesystems), "File systems on which durable writes go through "
      "native AIO; on others a thread calls fdatasync. Name only such that "
      "sync AIO writes."},
+    {NULL, "sync", OPTION_CHOICE, "always|batch|interval", "always", 0, 0, FIELD(sync),
+     "When a write counts as persisted here: always (it is durable), batch or "
+     "interval (it is written; a power cut may take it before the next sync). "
+     "README.md says what each can lose."},
+    {NULL, "sync-batch-entries", OPTION_NUMBER, "entries", "100", 1, 1000000,
+     FIELD(sync_batch_entries), "Entries after which the policy batch syncs."},
+    {NULL, "sync-interval-ms", OPTION_NUMBER, "ms", "5000", 1, 3600000,
+     FIELD(sync_interval_ms), "Time after which the policies batch and "
+     "interval sync."},
     {NULL, "snapshot-log-bytes", OPTION_BYTES, "bytes", "256m", MIB,
      1024 * GIB, FIELD(snapshot_log_bytes), "A snapshot is taken after this "
      "much log."},
@@ -372,6 +381,9 @@ static const char *const live_options[] = {
     "batch-bytes",
     "batch-delay-ms",
     "drain-timeout-ms",
+    "sync",
+    "sync-batch-entries",
+    "sync-interval-ms",
     "snapshot-log-bytes",
     "snapshot-entries",
     "snapshot-rate-bytes",

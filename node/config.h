@@ -43,6 +43,9 @@ struct config {
     uint64_t segment_bytes;
     uint64_t cache_bytes;
     char aio_filesystems[CONFIG_NAME_MAX];
+    char sync[12];
+    uint64_t sync_batch_entries;
+    uint64_t sync_interval_ms;
     uint64_t snapshot_log_bytes;
     uint64_t snapshot_entries;
     uint64_t snapshot_rate_bytes;

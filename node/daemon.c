@@ -342,6 +342,7 @@ static void tell_start(const struct daemon *d)
                 "started version=" CONCORDKV_VERSION
                 " cluster=%s data_dir=%s listen_client=%s listen_peer=%s",
                 id, c->data_dir, c->listen_client, c->listen_peer);
+    daemon_tell_sync(c);
 }
 
 int daemon_run(struct config *config, struct err_info *info)

@@ -2,6 +2,7 @@
  * after CONFIG SET. */
 #include "node/daemon_private.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "node/trace.h"
@@ -29,6 +30,12 @@ void daemon_replica_options(const struct config *c, struct replica_options *out)
     out->segment_bytes = c->segment_bytes;
     out->cache_bytes = c->cache_bytes;
     out->aio_filesystems = c->aio_filesystems;
+    while (strcmp(raftlog_sync_name(out->sync.policy), c->sync) != 0) {
+        assert(out->sync.policy < RAFTLOG_SYNC_INTERVAL);
+        out->sync.policy++;
+    }
+    out->sync.batch_entries = c->sync_batch_entries;
+    out->sync.interval_ms = c->sync_interval_ms;
     out->snapshot_log_bytes = c->snapshot_log_bytes;
     out->snapshot_entries = c->snapshot_entries;
     out->trailing_entries = c->trailing_entries;
@@ -54,17 +61,35 @@ void daemon_server_options(const struct config *c, struct server_options *out)
     out->write_timeout_ms = c->client_write_timeout_ms;
 }
 
+void daemon_tell_sync(const struct config *c)
+{
+    if (strcmp(c->sync, raftlog_sync_name(RAFTLOG_SYNC_ALWAYS)) != 0) {
+        trace_event(TRACE_WARN,
+                    "weaker_sync policy=%s batch_entries=%llu interval_ms=%llu "
+                    "(a power cut can take acknowledged writes from this "
+                    "node; see --sync in the README)",
+                    c->sync, (unsigned long long)c->sync_batch_entries,
+                    (unsigned long long)c->sync_interval_ms);
+    }
+}
+
 void daemon_configure(void *ctx)
 {
     struct daemon *d = ctx;
     struct service_options service;
     struct replica_options replica;
     struct server_options server;
+    struct raftlog_stats log;
 
     trace_init(d->config->id, d->config->trace_max);
     daemon_service_options(d->config, &service);
     service_configure(d->service, &service);
     daemon_replica_options(d->config, &replica);
+    replica_log_stats(d->replica, &log);
+    if (replica.sync.policy != log.sync.policy) {
+        trace_event(TRACE_INFO, "sync policy=%s", d->config->sync);
+        daemon_tell_sync(d->config);
+    }
     replica_configure(d->replica, &replica, d->config->trace_max);
     daemon_server_options(d->config, &server);
     server_configure(d->server, &server);

@@ -61,6 +61,8 @@ void daemon_service_options(const struct config *c,
 void daemon_replica_options(const struct config *c,
                             struct replica_options *out);
 void daemon_server_options(const struct config *c, struct server_options *out);
+/* A line of warning when the sync policy is weaker than always. */
+void daemon_tell_sync(const struct config *c);
 /* The options have changed; ctx is the daemon. */
 void daemon_configure(void *ctx);
 

@@ -8,8 +8,9 @@
  *     leaves, and no later than entries of the new term: the log orders its
  *     writes, outbound_send holds frames meanwhile (Raft figure 3.1,
  *     persistent state);
- *   - entries are reported as persisted only from the log's contiguous durable
- *     index, which a truncation clamps (C-RAFT.md 1.4);
+ *   - entries are reported as persisted only from the log's contiguous
+ *     persisted index (the durable one, unless the sync policy is weaker),
+ *     which a truncation clamps (C-RAFT.md 1.4);
  *   - each leader commits an entry of its own term before anything else counts
  *     (Raft 5.4.2; B6);
  *   - timers never stand in the past (B9), a leader's heartbeats keep a fixed
@@ -320,11 +321,11 @@ void driver_receive(struct replica *r, struct raft_message *message)
     driver_step(r, &event);
 }
 
-/* Report the durable part of the log. Not as candidate (1.4: the core would
- * shut down) and not while a snapshot replaces the log. */
+/* Report the part of the log that the sync policy lets count. Not as candidate
+ * (1.4: the core would shut down) and not while a snapshot replaces the log. */
 static void report_persisted(struct replica *r)
 {
-    uint64_t durable = raftlog_durable_index(r->log);
+    uint64_t durable = raftlog_persisted_index(r->log);
     struct raft_event event;
     int state = raft_state(&r->raft);
     if (r->installing || durable <= r->raft.last_stored ||
@@ -346,6 +347,7 @@ void driver_progress(void *replica)
     }
     outbound_release_held(r);
     report_persisted(r);
+    forgot_check(r);
     driver_submit(r, false);
     if (r->refused > 0) {
         r->refused = 0;
@@ -468,6 +470,10 @@ static void fire_timeout(struct replica *r, uint64_t now)
         r->timer_fired_ms = now + r->options.election_timeout_ms / 4;
         return;
     }
+    if (raft_state(&r->raft) == RAFT_FOLLOWER && !forgot_may_campaign(r)) {
+        r->timer_fired_ms = now + r->options.election_timeout_ms / 4;
+        return;
+    }
     memset(&event, 0, sizeof event);
     event.type = RAFT_TIMEOUT;
     driver_step(r, &event);
@@ -480,6 +486,7 @@ static void tick(struct replica *r, uint64_t now)
     driver_progress(r);
     apply_commit(r);
     handover_tick(r);
+    forgot_tick(r);
     expiry_tick(r);
     snapshotter_tick(r);
     serve_tick(r);

@@ -124,7 +124,7 @@ bool filter_message(struct replica *r, struct raft_message *m)
         return filter_append_result(r, m->server_id, &m->append_entries_result);
     case RAFT_REQUEST_VOTE:
         forget_silent_leader(r);
-        return true;
+        return forgot_filter_vote(r, &m->request_vote);
     case RAFT_REQUEST_VOTE_RESULT:
         return filter_vote_result(r, &m->request_vote_result);
     case RAFT_INSTALL_SNAPSHOT:
@@ -133,7 +133,7 @@ bool filter_message(struct replica *r, struct raft_message *m)
         return raft_state(&r->raft) != RAFT_LEADER ||
                m->install_snapshot.term > raft_current_term(&r->raft);
     case RAFT_TIMEOUT_NOW:
-        return true;
+        return forgot_may_campaign(r);
     }
     return false;
 }

@@ -308,7 +308,8 @@ static void consider_campaign(struct replica *r)
     if (r->loss.term == 0 || r->loss.term != raft_current_term(&r->raft) ||
         raft_state(&r->raft) != RAFT_FOLLOWER ||
         replica_leader(r) != r->loss.leader ||
-        !replica_is_voter(r, r->options.id) || !agreed(r)) {
+        !replica_is_voter(r, r->options.id) || !agreed(r) ||
+        !forgot_may_campaign(r)) {
         return;
     }
     hurry_start(r, now);
@@ -337,7 +338,10 @@ void handover_peer_lost(struct replica *r, uint64_t id)
     m.type = WIRE_LEADER_LOST;
     m.as.leader_lost.term = r->loss.term;
     m.as.leader_lost.leader_id = id;
-    last_entry(r, &m.as.leader_lost.last_index, &m.as.leader_lost.last_term);
+    if (forgot_may_campaign(r)) { /* else nobody should wait for us */
+        last_entry(r, &m.as.leader_lost.last_index,
+                   &m.as.leader_lost.last_term);
+    }
     for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
         struct wire_frame frame;
         if (r->peers[i].id != 0 && r->peers[i].id != id) {

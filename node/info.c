@@ -107,8 +107,18 @@ static void put_persistence(struct buffer *b, const struct info_facts *f)
         put_number(b, "log_oldest_write_ms", l->oldest_write_ms);
         put_number(b, "log_no_space", l->no_space ? 1 : 0);
         put_text(b, "log_sync_method", l->sync_method);
+        put_text(b, "sync_policy", l->sync_policy);
+        put_number(b, "sync_pending_bytes", l->unsynced_bytes);
+        put_number(b, "sync_pending_entries", l->unsynced_entries);
+        put_number(b, "log_syncs", l->n_syncs);
+        put_number(b, "log_sync_us_mean",
+                   l->n_syncs == 0 ? 0 : l->sync_us_total / l->n_syncs);
+        put_number(b, "log_sync_us_max", l->sync_us_max);
     }
     if (st != NULL) {
+        put_number(b, "log_durable_index", st->durable_index);
+        put_number(b, "log_persisted_index", st->persisted_index);
+        put_number(b, "log_forgot", st->forgot ? 1 : 0);
         put_number(b, "snapshot_index", st->snapshot_index);
         put_number(b, "snapshot_bytes", st->snapshot_bytes);
         put_number(b, "rdb_last_save_time", st->snapshot_ms / 1000);

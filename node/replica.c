@@ -201,6 +201,12 @@ void replica_receive(struct replica *r, uint64_t from, void *block, size_t size)
     case WIRE_LEADER_LOST:
         handover_leader_lost(r, &m);
         break;
+    case WIRE_LOG_QUESTION:
+        forgot_asked(r, &m);
+        break;
+    case WIRE_LOG_ANSWER:
+        forgot_told(r, &m);
+        break;
     }
     wire_message_clear(&m);
     driver_changed(r);
@@ -226,6 +232,7 @@ void replica_peer(struct replica *r, uint64_t id, bool connected)
         handover_peer_found(r, id);
     } else {
         outbound_clear_peer(peer);
+        peer->told_in_term = 0;
         handover_peer_lost(r, id);
     }
     r->events.peer(r->events.ctx, id, connected);
@@ -414,6 +421,8 @@ void replica_status(struct replica *r, struct replica_status *out)
     out->term = raft_current_term(&r->raft);
     out->last_index = raftlog_last_index(r->log);
     out->durable_index = raftlog_durable_index(r->log);
+    out->persisted_index = raftlog_persisted_index(r->log);
+    out->forgot = r->forgot.active;
     out->commit_index = r->commit;
     out->applied_index = r->applied;
     out->clock_ms = r->clock_ms;

@@ -60,6 +60,7 @@ struct replica_options {
     uint64_t uncommitted_bytes_max;   /* 0: 128 MiB */
     uint64_t batch_bytes;    /* submit at once when gathered; 0: 1 MiB */
     unsigned batch_delay_ms; /* or when this old; 0: 5 */
+    struct raftlog_sync_policy sync; /* see raftlog/sync.c, forgot.c */
 };
 
 enum replica_role {
@@ -183,6 +184,8 @@ struct replica_status {
     uint64_t term;
     uint64_t last_index;
     uint64_t durable_index;
+    uint64_t persisted_index; /* more than durable under a weaker policy */
+    bool forgot; /* has no vote until a leader has brought it up to date */
     uint64_t commit_index;
     uint64_t applied_index;
     uint64_t clock_ms;  /* replicated */

@@ -132,6 +132,8 @@ void replica_configure(struct replica *r, const struct replica_options *options,
     r->options.uncommitted_bytes_max = o.uncommitted_bytes_max;
     r->options.batch_bytes = o.batch_bytes;
     r->options.batch_delay_ms = o.batch_delay_ms;
+    r->options.sync = o.sync;
+    (void)raftlog_set_sync(r->log, &o.sync); /* stopped: nothing to sync */
     r->io.trace_max = trace_max;
 }
 
@@ -182,6 +184,9 @@ static int open_log(struct replica *r, const char *aio,
     o.segment_bytes = r->options.segment_bytes;
     o.cache_bytes = r->options.cache_bytes;
     o.aio_filesystems = aio;
+    o.sync = r->options.sync;
+    /* Whose votes count must be known for certain (forgot.c). */
+    o.sync_kinds = UINT64_C(1) << RAFT_CHANGE;
     return raftlog_open(r->data_dir, &o, &io, &r->log, report, info);
 }
 
@@ -279,10 +284,8 @@ static int load_entry(void *ctx, uint64_t index,
     return 0;
 }
 
-/* B5: the only voter elects itself without raising its term. If it lost
- * entries that a learner has, it would write others under the same index and
- * term. The bump is queued before START's entries, so it is durable first. */
-static int bump_single_voter(struct replica *r, struct raftlog_report *report)
+/* Whether this node is the only voter of the newest configuration here. */
+static bool is_only_voter(const struct replica *r)
 {
     struct raft_configuration conf;
     const void *data = r->configuration;
@@ -295,7 +298,7 @@ static int bump_single_voter(struct replica *r, struct raftlog_report *report)
         size = r->changes[r->n_changes - 1].size;
     }
     if (data == NULL || wire_configuration_decode(data, size, &conf) != 0) {
-        return 0; /* START says what is wrong with it */
+        return false; /* START says what is wrong with it */
     }
     for (unsigned i = 0; i < conf.n; i++) {
         if (conf.servers[i].role == RAFT_VOTER) {
@@ -304,13 +307,21 @@ static int bump_single_voter(struct replica *r, struct raftlog_report *report)
         }
     }
     raft_configuration_close(&conf);
-    if (n_voters == 1 && self && report->current_term > 0) {
-        report->current_term++;
-        report->voted_for = r->options.id;
-        return raftlog_set_hard_state(r->log, report->current_term,
-                                      report->voted_for);
+    return n_voters == 1 && self;
+}
+
+/* B5: the only voter elects itself without raising its term. If it lost
+ * entries that a learner has, it would write others under the same index and
+ * term. The bump is queued before START's entries, so it is durable first. */
+static int bump_single_voter(struct replica *r, struct raftlog_report *report)
+{
+    if (report->current_term == 0) {
+        return 0;
     }
-    return 0;
+    report->current_term++;
+    report->voted_for = r->options.id;
+    return raftlog_set_hard_state(r->log, report->current_term,
+                                  report->voted_for);
 }
 
 /* RAFT_START with the snapshot and everything the log holds. */
@@ -345,7 +356,9 @@ static int start_core(struct replica *r, struct raftlog_report *report,
         event.start.metadata = &metadata;
     }
     if (rv == 0) {
-        rv = bump_single_voter(r, report);
+        bool only_voter = is_only_voter(r);
+        rv = forgot_open(r, report, only_voter);
+        rv = rv == 0 && only_voter ? bump_single_voter(r, report) : rv;
         rv = rv == 0 ? 0 : err_set(info, rv, "cannot queue the next term");
     }
     if (rv == 0) {

@@ -9,6 +9,7 @@
  *   apply.c              committed entries -> store, configurations
  *   expiry.c             the replicated clock; keys whose time has come
  *   membership.c         changes of the configuration (B6, B7)
+ *   forgot.c             no votes while acknowledged entries may be missing
  *   handover.c           draining, transfer (B8), agreed loss of a leader (B12)
  *   snapshotter.c        taking a base in slices
  *   snapshot_serve.c     offering snapshots and serving their chunks
@@ -78,6 +79,8 @@ struct replica_peer {
     /* The peer's word that its leader is gone (agreed loss). */
     uint64_t lost_term, lost_leader, lost_last_index, lost_last_term;
     uint64_t lost_ms; /* when it said so */
+    /* The end of its log as told to a node that forgot; term 0: not told. */
+    uint64_t told_in_term, told_index, told_term;
 };
 
 /* A configuration entry of the log that is not known to be committed, or is
@@ -177,6 +180,11 @@ struct replica {
         uint64_t hurry_until_ms; /* agreed: short timers; 0: no hurry */
     } loss;
 
+    struct {
+        bool active;   /* this node may have forgotten */
+        uint64_t term; /* what it acknowledged in this term or before */
+    } forgot;
+
     /* Snapshots. */
     struct snapshot_manifest manifest; /* the chain on disk */
     uint64_t snapshot_index;
@@ -269,6 +277,19 @@ void expiry_flush(struct replica *r);
 int expiry_apply(struct replica *r, uint64_t term, const struct proposal *p);
 /* Role or term is another one: what was gathered is gone. */
 void expiry_changed(struct replica *r);
+
+/* ---- forgot.c ---- */
+/* What the log has reported, before START; may raise the term in report. */
+int forgot_open(struct replica *r, struct raftlog_report *report,
+                bool only_voter);
+/* After progress of the log: is it all here again? */
+void forgot_check(struct replica *r);
+void forgot_tick(struct replica *r);
+bool forgot_may_campaign(const struct replica *r);
+/* A vote request; false: drop it. May make it one that is refused. */
+bool forgot_filter_vote(const struct replica *r, struct raft_request_vote *m);
+void forgot_asked(struct replica *r, const struct wire_message *m);
+void forgot_told(struct replica *r, const struct wire_message *m);
 
 /* ---- handover.c ---- */
 void handover_start(struct replica *r, uint64_t target, bool draining);

@@ -363,6 +363,12 @@ static void decode_own(struct byte_reader *r, struct wire_message *m)
             get_body(r, &m->as.match.body);
         }
         break;
+    case WIRE_LOG_QUESTION:
+    case WIRE_LOG_ANSWER:
+        m->as.log_end.term = get_number(r);
+        m->as.log_end.last_index = get_number(r);
+        m->as.log_end.last_term = get_number(r);
+        break;
     case WIRE_TRANSFER:
     case WIRE_TRANSFER_RESULT:
         m->as.transfer.request_id = byte_get_u64(r);
@@ -521,6 +527,12 @@ static void encode_own(struct byte_writer *w, const struct wire_message *m)
         if (m->type == WIRE_MATCH_RESULT) {
             byte_put_u64(w, m->as.match.commit);
         }
+        break;
+    case WIRE_LOG_QUESTION:
+    case WIRE_LOG_ANSWER:
+        byte_put_u64(w, m->as.log_end.term);
+        byte_put_u64(w, m->as.log_end.last_index);
+        byte_put_u64(w, m->as.log_end.last_term);
         break;
     case WIRE_TRANSFER:
     case WIRE_TRANSFER_RESULT:

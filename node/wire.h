@@ -49,7 +49,9 @@ enum wire_type {
     WIRE_TRANSFER_RESULT = 17, /* only when it was not; body: why */
     WIRE_MATCH = 18,           /* to the leader: how far are the others? */
     WIRE_MATCH_RESULT = 19,    /* body: u64 durable index of each */
-    WIRE_TYPE_MAX = 19
+    WIRE_LOG_QUESTION = 20,    /* where does your log end? (forgot.c) */
+    WIRE_LOG_ANSWER = 21,
+    WIRE_TYPE_MAX = 21
 };
 
 /* Order is kept within a lane. The bulk lane has a connection of its own, so
@@ -104,6 +106,11 @@ struct wire_message {
             uint64_t last_index;
             uint64_t last_term;
         } leader_lost;
+        struct {
+            uint64_t term; /* the sender's, of now */
+            uint64_t last_index;
+            uint64_t last_term;
+        } log_end; /* LOG_QUESTION, LOG_ANSWER */
         struct {
             uint64_t request_id;
             uint64_t term;   /* the leader's term it is meant for */

@@ -463,6 +463,7 @@ void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out)
     out->unsynced_bytes = log->unsynced_bytes;
     out->unsynced_entries = log->unsynced_entries;
     out->sync = log->options.sync;
+    out->sync_policy = raftlog_sync_name(log->options.sync.policy);
     if (w->active) {
         uint64_t age = log->io.now_ms(log->io.ctx) - w->started_ms;
         out->oldest_write_ms = age > 0 ? age : 1;

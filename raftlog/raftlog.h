@@ -267,6 +267,7 @@ struct raftlog_stats {
     uint64_t unsynced_bytes; /* persisted, not durable; with padding */
     uint64_t unsynced_entries;
     struct raftlog_sync_policy sync; /* in force */
+    const char *sync_policy;         /* its name */
     uint64_t oldest_write_ms;        /* age of the write in flight, 0: none */
     bool no_space;                   /* a segment could not be prepared */
     const char *sync_method;         /* "aio" or "thread" */

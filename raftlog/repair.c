@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TORN_FILES_MAX = 8, TORN_BYTES_MAX = 16 * 1024 * 1024 };
+enum {
+    TORN_FILES_MAX = 8,
+    TORN_BYTES_MAX = 16 * 1024 * 1024,
+    REWRITE_BYTES = 1024 * 1024
+};
 
 /* ---- repair ---------------------------------------------------------------*/
 
@@ -62,6 +66,27 @@ static int wipe_torn(struct recovery *r, const struct segment *s)
     return rv == 0 ? 0 : recover_fail_io(r, rv, s->name);
 }
 
+/* Under a weaker sync policy the process may have ended because a sync failed.
+ * Then what stands in the page cache counts as clean, and no later sync would
+ * save it: write the newest segment again as it was read. */
+static int write_again(struct recovery *r, const struct segment *s)
+{
+    uint64_t at = r->found[r->n_found - 1].header.block_bytes;
+    int rv = 0;
+    while (rv == 0 && at < s->end) {
+        size_t size =
+            s->end - at < REWRITE_BYTES ? (size_t)(s->end - at) : REWRITE_BYTES;
+        const uint8_t *data;
+        rv = recover_window(r, s->name, at, size, &data);
+        if (rv == 0) {
+            rv = file_write_at(r->file, data, size, at);
+            rv = rv == 0 ? 0 : recover_fail_io(r, rv, s->name);
+        }
+        at += size;
+    }
+    return rv;
+}
+
 /* What was read may still be in the page cache only, of this boot's killed
  * process: make it durable before anybody relies on it. */
 static int settle_tail(struct recovery *r)
@@ -74,6 +99,9 @@ static int settle_tail(struct recovery *r)
     }
     if (rv == 0 && r->torn) {
         rv = wipe_torn(r, s);
+    }
+    if (rv == 0 && r->hard.state.weak_boot[0] != '\0') {
+        rv = write_again(r, s);
     }
     if (rv == 0) {
         rv = file_sync(r->file);

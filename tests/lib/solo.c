@@ -8,6 +8,7 @@
 
 #include "node/command.h"
 #include "raftlog/block.h"
+#include "raftlog/internal.h"
 
 static uint64_t io_now(void *ctx)
 {
@@ -237,8 +238,10 @@ void solo_settle(struct solo *s)
         replica_log_stats(s->r, &stats);
         if (stats.pending_bytes == 0 && (s->n_jobs == 0 || s->jobs_held) &&
             raftlog_hard_state_durable(s->r->log) &&
-            raftlog_durable_index(s->r->log) == raftlog_last_index(s->r->log) &&
-            s->r->n_gathered == 0 && !s->r->apply_more) {
+            raftlog_persisted_index(s->r->log) ==
+                raftlog_last_index(s->r->log) &&
+            !s->r->log->syncing.active && s->r->n_gathered == 0 &&
+            !s->r->apply_more) {
             break;
         }
         poll(&p, 1, 10);

@@ -46,6 +46,7 @@ struct sim_options {
     uint64_t snapshot_log_bytes, snapshot_entries, trailing_entries;
     unsigned inflight_entries;
     unsigned request_timeout_ms;
+    bool weak_syncs; /* nodes draw their sync policies, and new ones */
     bool flush_late; /* several events of a node before one replica_flush */
 };
 
@@ -120,7 +121,10 @@ struct sim_node {
     uint64_t errors_before; /* injected ones before this life */
     bool data_was_lost;     /* its disk was wiped */
     struct sim_rot rot;
-    int open_error; /* of the last start that failed */
+    int open_error;                  /* of the last start that failed */
+    struct raftlog_sync_policy sync; /* of its next life, and this one */
+    bool unsynced; /* it is down, and a power cut would take something */
+    bool lossy;    /* a power cut took something, and it is not back yet */
 
     int64_t clock_skew_ms;   /* of the wall clock */
     uint64_t monotonic_base; /* ms */
@@ -136,6 +140,8 @@ struct sim_node {
     /* What the judge knows of this node (sim_check.c). */
     uint64_t sent_term;     /* highest in a message that needs it durable */
     uint64_t durable_index; /* at the last crash, or now */
+    /* The same under the node's sync policy; what a killed process keeps. */
+    uint64_t persisted_index;
     uint64_t commit_seen, applied_seen; /* in this life */
     uint64_t commit_checked; /* terms compared with the ledger through */
     uint64_t truncations_seen;
@@ -155,6 +161,10 @@ bool sim_node_start(struct sim_node *n);
 void sim_node_crash(struct sim_node *n, bool power_cut, const char *why);
 void sim_node_stop(struct sim_node *n); /* replica_close: clean */
 void sim_node_pause(struct sim_node *n, bool paused);
+/* A sync policy for this life and the next ones; draw: any. */
+void sim_node_set_sync(struct sim_node *n,
+                       const struct raftlog_sync_policy *policy);
+struct raftlog_sync_policy sim_sync_draw(struct sim_random *random);
 void sim_node_wipe(struct sim_node *n); /* of a node that is down */
 /* Damage a file of a node that is down; false: no such byte. */
 bool sim_node_rot(struct sim_node *n, const char *path, uint64_t offset,

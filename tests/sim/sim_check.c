@@ -63,20 +63,24 @@ static uint64_t *leader_at(struct sim_check *c, uint64_t term)
     return &c->leaders[term];
 }
 
-/* Whether the node's log has this entry on disk, or a snapshot that covers
- * it. */
+/* Whether the node's log has this entry on disk, or a snapshot that covers it;
+ * or may have had it when it said so, before a power cut took what its sync
+ * policy had left unsynced. */
 static bool has_on_disk(const struct sim_node *n, uint64_t index, uint64_t term)
 {
     const struct raftlog *log;
 
+    if (n->lossy) {
+        return true;
+    }
     if (!n->up) {
-        return n->durable_index >= index;
+        return n->persisted_index >= index;
     }
     log = n->replica->log;
     if (index < raftlog_first_index(log)) {
         return true;
     }
-    return raftlog_durable_index(log) >= index &&
+    return raftlog_persisted_index(log) >= index &&
            raftlog_term(log, index) == term;
 }
 
@@ -245,11 +249,11 @@ void sim_check_sent(struct sim_node *n, unsigned to,
         uint64_t last = byte_get_u64(&r);
         durable = true;
         if (rejected == 0 && term == replica_term(n->replica) &&
-            last > raftlog_durable_index(n->replica->log)) {
+            last > raftlog_persisted_index(n->replica->log)) {
             sim_fail(n->sim,
                      "node %u acknowledges index %" PRIu64
-                     ", durable is %" PRIu64,
-                     n->id, last, raftlog_durable_index(n->replica->log));
+                     ", persisted is %" PRIu64,
+                     n->id, last, raftlog_persisted_index(n->replica->log));
         }
     } else if (type == WIRE_REQUEST_VOTE) {
         bool pre_vote;
@@ -404,7 +408,11 @@ static void check_durable(struct sim_node *n)
 {
     const struct raftlog *log = n->replica->log;
     const struct frame_write *w = &log->frame;
-    uint64_t durable = raftlog_durable_index(log);
+    uint64_t durable = raftlog_persisted_index(log);
+
+    if (durable > raftlog_durable_index(log)) {
+        COVER(persisted_before_durable);
+    }
 
     if (durable >= log->unframed_first ||
         (w->active && w->header.n_entries > 0 &&
@@ -452,6 +460,7 @@ void sim_check_node(struct sim_node *n)
         }
     }
     n->was_leader = leads;
+    n->lossy = n->lossy && r->forgot.active;
     check_durable(n);
     cover_log(n);
 }
@@ -466,11 +475,14 @@ void sim_check_started(struct sim_node *n)
         n->data_was_lost = false;
     } else {
         uint64_t last = raftlog_last_index(r->log);
-        if (last < n->durable_index) {
+        if (last < n->persisted_index) {
             sim_fail(n->sim,
                      "node %u restarts with last index %" PRIu64
-                     ", but %" PRIu64 " was durable",
-                     n->id, last, n->durable_index);
+                     ", but %" PRIu64 " was there",
+                     n->id, last, n->persisted_index);
+        }
+        if (n->lossy && !r->forgot.active && replica_n_voters(r) > 1) {
+            sim_fail(n->sim, "node %u does not know that it forgot", n->id);
         }
         if (replica_term(r) < n->sent_term) {
             sim_fail(n->sim,
@@ -489,6 +501,7 @@ void sim_check_started(struct sim_node *n)
 void sim_check_crashed(struct sim_node *n)
 {
     n->durable_index = raftlog_durable_index(n->replica->log);
+    n->persisted_index = raftlog_persisted_index(n->replica->log);
 }
 
 /* ---- the end ---- */

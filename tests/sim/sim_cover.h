@@ -70,6 +70,9 @@
     X(outcome_unknown)                                                         \
     X(answer_clusterdown)                                                      \
     X(client_gave_up)                                                          \
+    X(persisted_before_durable)                                                \
+    X(forgot)                                                                  \
+    X(remembered)                                                              \
     X(commit_before_own_disk)                                                  \
     X(member_added)                                                            \
     X(member_promoted)                                                         \

@@ -30,6 +30,7 @@ enum fault_kind {
     FAULT_SLOW_DISK,
     FAULT_ROT,
     FAULT_MEMBER,
+    FAULT_SYNC,
     FAULT_N
 };
 
@@ -473,6 +474,13 @@ static void inject(struct sim *sim, enum fault_kind kind)
         break;
     case FAULT_ROT:
         fault_rot(sim, n);
+        break;
+    case FAULT_SYNC:
+        if (sim->options.weak_syncs) {
+            struct raftlog_sync_policy policy =
+                sim_sync_draw(&sim->faults.random);
+            sim_node_set_sync(n, &policy);
+        }
         break;
     case FAULT_DRAIN:
     case FAULT_SNAPSHOT:

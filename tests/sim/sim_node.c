@@ -19,6 +19,7 @@
 
 #include "node/replica_state.h"
 #include "raftlog/block.h"
+#include "raftlog/internal.h"
 
 /* A node whose timer fires this often in a second is in a busy loop. */
 enum { TIMERS_PER_SECOND_MAX = 20000, LIFE_SHIFT = 8 };
@@ -60,6 +61,7 @@ static void make_options(struct sim_node *n, struct replica_options *o,
     o->snapshot_entries = s->snapshot_entries;
     o->trailing_entries = s->trailing_entries;
     o->inflight_entries = s->inflight_entries;
+    o->sync = n->sync;
 }
 
 static void reset_life(struct sim_node *n)
@@ -125,6 +127,10 @@ bool sim_node_start(struct sim_node *n)
     if (n->up || n->sim->failed) {
         return n->up;
     }
+    if (n->sim->options.weak_syncs &&
+        sim_random_chance(&n->sim->faults.random, 400)) {
+        n->sync = sim_sync_draw(&n->sim->faults.random);
+    }
     reset_life(n);
     sim_disk_select(&n->disk);
     sim_node_make_io(n, &io);
@@ -143,6 +149,7 @@ bool sim_node_start(struct sim_node *n)
         return false;
     }
     service_attach(n->service, n->replica);
+    n->unsynced = false;
     n->up = true;
     n->paused = false;
     sim_trace(n->sim, "n%u started life=%llu", n->id,
@@ -191,6 +198,14 @@ static void end_service(struct sim_node *n)
     n->service = NULL;
 }
 
+/* The power cut has taken, or may have, what was not synced. */
+static void forget_unsynced(struct sim_node *n)
+{
+    n->persisted_index = n->durable_index;
+    n->lossy = n->lossy || n->unsynced;
+    n->unsynced = false;
+}
+
 void sim_node_take_down(struct sim_node *n)
 {
     bool was_up = n->up;
@@ -200,6 +215,9 @@ void sim_node_take_down(struct sim_node *n)
     n->inside = true;
     if (was_up) {
         sim_check_crashed(n);
+    }
+    if (n->dying_by_power) {
+        forget_unsynced(n);
     }
     sim_clients_node_down(n);
     n->up = false;
@@ -224,11 +242,28 @@ void sim_node_take_down(struct sim_node *n)
     n->sim->n_crashes++;
 }
 
+/* What a power cut may take is promised only while a majority keeps what it
+ * has: then the process is killed instead. Without anything unsynced there is
+ * nothing to take. */
+static bool may_lose_power(const struct sim_node *n)
+{
+    const struct sim *sim = n->sim;
+    unsigned n_lossy = 0;
+
+    for (unsigned id = 1; id <= sim->options.n_nodes; id++) {
+        n_lossy += sim->nodes[id].lossy && id != n->id;
+    }
+    return !sim->options.weak_syncs || !n->unsynced ||
+           n_lossy + 1 <= (sim->options.n_members - 1) / 2;
+}
+
 void sim_node_crash(struct sim_node *n, bool power_cut, const char *why)
 {
     if ((!n->up && !n->opening) || n->dying) {
         return;
     }
+    n->unsynced = n->up ? sync_is_pending(n->replica->log) : n->unsynced;
+    power_cut = power_cut && may_lose_power(n);
     sim_trace(n->sim, "n%u %s: %s", n->id,
               power_cut ? "loses power" : "is killed", why);
     if (n->up && replica_is_leader(n->replica)) {
@@ -266,6 +301,11 @@ void sim_node_stop(struct sim_node *n)
     n->paused = false;
     n->stopping = false;
     n->aim.kind = SIM_AIM_NONE;
+    if (!n->dying) {
+        n->unsynced = false;
+    } else if (n->dying_by_power) {
+        forget_unsynced(n);
+    }
     if (n->dying) {
         COVER(crash_in_stop);
     }
@@ -582,6 +622,26 @@ void sim_node_pause(struct sim_node *n, bool paused)
     }
     if (!messages_first) {
         sim_net_pause(&n->sim->net, n->id, false);
+    }
+}
+
+struct raftlog_sync_policy sim_sync_draw(struct sim_random *random)
+{
+    struct raftlog_sync_policy p = {
+        (enum raftlog_sync)sim_random_below(random, 3),
+        sim_random_range(random, 1, 60), sim_random_delay(random, 20, 3000)};
+    return p;
+}
+
+void sim_node_set_sync(struct sim_node *n,
+                       const struct raftlog_sync_policy *policy)
+{
+    n->sync = *policy;
+    if (n->up && !n->paused && sim_node_enter(n)) {
+        sim_trace(n->sim, "n%u syncs %s", n->id,
+                  raftlog_sync_name(policy->policy));
+        (void)raftlog_set_sync(n->replica->log, policy);
+        sim_node_leave(n);
     }
 }
 

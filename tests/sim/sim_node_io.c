@@ -122,6 +122,8 @@ static void cover_line(const char *line)
         {"snapshot_taken", SIM_COVER_snapshot_taken},
         {"snapshot_fetch_ended", SIM_COVER_snapshot_fetch_ended},
         {"log_reset", SIM_COVER_log_reset},
+        {"may_have_forgotten", SIM_COVER_forgot},
+        {"remembered ", SIM_COVER_remembered},
     };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

@@ -43,6 +43,7 @@ static void draw_options(struct sim_options *o)
     }
     o->request_timeout_ms = (unsigned)sim_random_range(&r, 500, 3000);
     o->flush_late = sim_random_chance(&r, 500);
+    o->weak_syncs = sim_random_chance(&r, 350);
 }
 
 static void run_until(struct sim *sim, uint64_t limit_us)
@@ -71,6 +72,9 @@ static void work_under_faults(struct sim *sim)
         COVER(five_nodes);
     }
     for (unsigned id = 1; id <= sim->options.n_nodes; id++) {
+        if (sim->options.weak_syncs) {
+            sim->nodes[id].sync = sim_sync_draw(random);
+        }
         (void)sim_node_start(&sim->nodes[id]);
         sim_advance(sim, sim_random_below(random, 50000));
     }

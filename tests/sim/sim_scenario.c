@@ -200,6 +200,27 @@ static void do_end(struct scenario *s, unsigned n, char **w)
     }
 }
 
+/* sync NODE or all always|batch|interval [MS] */
+static void do_sync(struct scenario *s, unsigned n, char **w)
+{
+    struct raftlog_sync_policy p = {RAFTLOG_SYNC_ALWAYS, 0, 0};
+    bool all = strcmp(w[1], "all") == 0;
+    unsigned first = all ? 1 : scenario_node(s, w[1])->id;
+    unsigned last = all ? s->options.n_nodes : first;
+
+    while (strcmp(raftlog_sync_name(p.policy), w[2]) != 0) {
+        if (p.policy == RAFTLOG_SYNC_INTERVAL) {
+            scenario_fail(s, "sync always, batch or interval");
+            return;
+        }
+        p.policy++;
+    }
+    p.interval_ms = n == 4 ? scenario_number(s, w[3]) : 0;
+    for (unsigned id = first; id <= last; id++) {
+        sim_node_set_sync(&s->sim->nodes[id], &p);
+    }
+}
+
 static void do_wipe(struct scenario *s, unsigned n, char **w)
 {
     (void)n;
@@ -483,6 +504,7 @@ static const struct {
     {"stop", 2, 2, false, do_end},
     {"crash", 2, 2, false, do_end},
     {"power", 2, 2, false, do_end},
+    {"sync", 3, 4, false, do_sync},
     {"wipe", 2, 2, false, do_wipe},
     {"let", 4, 4, false, do_let},
     {"pause", 2, 2, false, do_pause},

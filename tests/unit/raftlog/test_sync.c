@@ -260,6 +260,39 @@ static void test_sync_failed_one_is_fatal_and_remembered(void **state)
     assert_int_equal(x->report.forgot_term, 9);
 }
 
+/* A power cut kept the third frame and took the second: both go, and what is
+ * written there next does not meet the third one again. */
+static void test_sync_frames_behind_a_lost_one_go_with_it(void **state)
+{
+    enum { BLOCK = 4096, SECOND = 2 * BLOCK };
+    static const uint8_t zeroes[BLOCK];
+    struct fixture *x = *state;
+    char path[512];
+    struct file *f;
+    open_with(x, RAFTLOG_SYNC_INTERVAL, 0, 1000000);
+    for (uint64_t i = 1; i <= 3; i++) {
+        assert_int_equal(fixture_append(x, i, 1, 1, 100), 0);
+        fixture_settle(x);
+    }
+    snprintf(path, sizeof path, "log/%s", x->log->active->name);
+    fixture_crash(x);
+    assert_int_equal(file_open(temp_dir_path(&x->dir, path), FILE_WRITE, &f),
+                     0);
+    assert_int_equal(file_write_at(f, zeroes, sizeof zeroes, SECOND), 0);
+    file_close(f);
+    fixture_open(x);
+    fixture_check_bounds(x, 1, 1);
+    assert_true(fixture_recovered_as(x, RECOVER_LOST));
+    assert_int_equal(x->report.torn_bytes, 2 * BLOCK);
+    assert_int_equal(fixture_append(x, 2, 1, 2, 100), 0);
+    fixture_settle(x);
+    fixture_crash(x);
+    fixture_open(x);
+    fixture_check_range(x, 1, 1, 1, 100);
+    fixture_check_range(x, 2, 2, 2, 100);
+    fixture_check_bounds(x, 1, 2);
+}
+
 static void test_sync_names_are_those_of_the_option(void **state)
 {
     (void)state;
@@ -285,6 +318,7 @@ int main(void)
         fixture_test(test_sync_other_boot_is_reported_until_remembered),
         fixture_test(test_sync_back_to_always_syncs_and_clears_the_mark),
         fixture_test(test_sync_failed_one_is_fatal_and_remembered),
+        fixture_test(test_sync_frames_behind_a_lost_one_go_with_it),
         cmocka_unit_test(test_sync_names_are_those_of_the_option),
     };
     return cmocka_run_group_tests_name("raftlog_sync", tests, NULL, NULL);
