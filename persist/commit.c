@@ -357,8 +357,14 @@ static int put(struct wal_private *w, const struct entry *e,
     if (rv != 0) {
         return rv;
     }
+    if (w->last_seq == w->covered_seq) {
+        w->uncovered_since_ns = now_ns(w);
+    }
     w->n_given++;
     w->last_seq++;
+    if (e->kind != ENTRY_MARK) {
+        distinct_add(&w->recent, e->key);
+    }
     if (w->gather.n == 1) {
         w->oldest_ns = now_ns(w);
     }
@@ -394,10 +400,13 @@ int commit_append(struct wal_private *w, const struct entry *e,
     struct waiter waiter = {false, 0};
     bool wait = wal_option_get(w, WAL_OPTION_SYNC_POLICY) == WAL_SYNC_ALWAYS;
     uint64_t started = 0;
+    unsigned generation;
     bool sample;
     int rv;
 
     pthread_mutex_lock(&w->gather_lock);
+    generation = w->generation;
+    w->n_inside[generation]++;
     sample = wait || w->counters.n_appends % WAL_SAMPLE == 0;
     if (sample) {
         started = now_ns(w);
@@ -410,8 +419,27 @@ int commit_append(struct wal_private *w, const struct entry *e,
             histogram_record(&w->counters.write_ns, now_ns(w) - started);
         }
     }
+    w->n_inside[generation]--;
+    if (generation != w->generation && w->n_inside[generation] == 0) {
+        pthread_cond_broadcast(&w->settled);
+    }
     pthread_mutex_unlock(&w->gather_lock);
     return rv == 0 ? 0 : say(w, rv, info);
+}
+
+/* Two generations are enough: only one caller at a time, who holds
+ * compact_lock, and he waits until the older one is empty. */
+void commit_wait_returned(struct wal_private *w)
+{
+    unsigned before;
+
+    pthread_mutex_lock(&w->gather_lock);
+    before = w->generation;
+    w->generation = !before;
+    while (w->n_inside[before] > 0) {
+        pthread_cond_wait(&w->settled, &w->gather_lock);
+    }
+    pthread_mutex_unlock(&w->gather_lock);
 }
 
 /* ---- sync -----------------------------------------------------------------*/

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "persist/distinct.h"
 #include "persist/gather.h"
 #include "persist/kv_persist.h"
 #include "raftlog/err.h"
@@ -41,7 +42,8 @@ enum {
      * release under way at most; done() of those settled comes late. */
     WAL_JOBS_MAX = 256,
     /* Waiting appends are all measured, others one in so many. */
-    WAL_SAMPLE = 16
+    WAL_SAMPLE = 16,
+    WAL_COVERED_MAX = 32
 };
 
 struct wal_job {
@@ -97,6 +99,19 @@ struct wal_private {
     bool no_space;      /* appends ask for room first */
     bool stop;
     uint64_t retry_ns; /* not written by itself before, after no_space */
+    /* Appends under way, by the generation in which they began. */
+    unsigned generation;
+    size_t n_inside[2];
+    /* For the estimate of superseded entries, see compact_auto.c. */
+    uint64_t covered_seq; /* through which the chain covers */
+    uint64_t chain_bytes;
+    uint64_t opened_seq; /* the last one of former processes */
+    bool is_old_counted;
+    struct distinct older;
+    struct distinct recent;
+    uint64_t recent_since_ns;
+    uint64_t uncovered_since_ns;
+    pthread_cond_t compact_wake;
     struct wal_counters counters;
 
     /* ---- log_lock ---- */
@@ -123,6 +138,13 @@ struct wal_private {
     /* ---- compact_lock ---- */
     pthread_mutex_t compact_lock;
     struct snapshot_manifest chain;
+    pthread_t compact_thread;
+    bool has_compact_thread;
+    /* Since when the chain covers entries, for files that are retained. */
+    struct {
+        uint64_t seq;
+        uint64_t at_ns;
+    } covered[WAL_COVERED_MAX];
 };
 
 /* ---- open.c ---- */
@@ -133,6 +155,9 @@ int wal_private_open(wal_t *shown, const char *dir, bool sync,
 void wal_private_close(struct wal_private *w);
 /* The sequence through which the chain covers; compact_lock is held. */
 uint64_t wal_chain_to(const struct wal_private *w);
+
+/* Bytes of the entries that no base covers, as they lie in frames. */
+uint64_t wal_log_bytes(struct wal_private *w);
 
 /* ---- option.c ---- */
 uint64_t wal_option_get(const struct wal_private *w, enum wal_option option);
@@ -151,6 +176,8 @@ int commit_lead(struct wal_private *w);
 /* gather_lock is held: what the service thread has to write now, and when it
  * has to look again (UINT64_MAX: when told). */
 bool commit_due(const struct wal_private *w, uint64_t now_ns, uint64_t *at_ns);
+/* Wait until every append that is under way now has returned. */
+void commit_wait_returned(struct wal_private *w);
 /* The failure that stopped the log, as a code with words. */
 int commit_failure(struct wal_private *w, struct err_info *info);
 
@@ -158,6 +185,9 @@ int commit_failure(struct wal_private *w, struct err_info *info);
 /* What struct raftlog asks of its owner. */
 void service_io(struct wal_private *w, struct raftlog_io *io);
 int service_start(struct wal_private *w, struct err_info *info);
+/* A thread that gets no signals. */
+int service_thread(pthread_t *thread, void *(*main)(void *),
+                   struct wal_private *w, struct err_info *info);
 /* Stop what writes by itself; the log's jobs go on. */
 void service_stop(struct wal_private *w);
 /* The log is closed: bring its jobs to their end. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "persist/compact.h"
 #include "raftlog/checksum.h"
 #include "raftlog/identity.h"
 
@@ -174,7 +175,13 @@ static int open_chain(struct wal_private *w, struct err_info *info)
                        w->dir, to, raftlog_first_index(w->log),
                        raftlog_last_index(w->log));
     }
-    raftlog_release(w->log, to);
+    w->covered_seq = to;
+    w->chain_bytes = compact_chain_bytes(&w->chain, 0);
+    w->opened_seq = w->last_seq;
+    w->is_old_counted = to == w->last_seq;
+    w->recent_since_ns = w->environment.now_ns();
+    w->uncovered_since_ns = w->recent_since_ns;
+    compact_release(w);
     return 0;
 }
 
@@ -220,6 +227,7 @@ static struct wal_private *handle_new(wal_t *shown, const char *dir,
     pthread_mutex_init(&w->compact_lock, NULL);
     cond_init(&w->settled);
     cond_init(&w->due);
+    cond_init(&w->compact_wake);
     cond_init(&w->jobs_wake);
     w->dir = strdup(dir);
     w->snapshot_dir = path_dup(dir, "snapshots");
@@ -232,6 +240,7 @@ static void handle_free(struct wal_private *w)
     snapshot_manifest_clear(&w->chain);
     gather_close(&w->gather);
     pthread_cond_destroy(&w->jobs_wake);
+    pthread_cond_destroy(&w->compact_wake);
     pthread_cond_destroy(&w->due);
     pthread_cond_destroy(&w->settled);
     pthread_mutex_destroy(&w->compact_lock);
@@ -301,6 +310,7 @@ int wal_private_open(wal_t *shown, const char *dir, bool sync,
 
 void wal_private_close(struct wal_private *w)
 {
+    compact_auto_stop(w);
     service_stop(w);
     (void)commit_force(w, NULL);
     shut(w);

@@ -219,8 +219,8 @@ static void *service_main(void *arg)
 /* ---- start and stop -------------------------------------------------------*/
 
 /* Signals are the program's business. */
-static int create(pthread_t *thread, void *(*main)(void *),
-                  struct wal_private *w, struct err_info *info)
+int service_thread(pthread_t *thread, void *(*main)(void *),
+                   struct wal_private *w, struct err_info *info)
 {
     sigset_t all;
     sigset_t before;
@@ -243,11 +243,11 @@ int service_start(struct wal_private *w, struct err_info *info)
         return 0;
     }
     if (!w->has_job_thread) {
-        rv = create(&w->job_thread, job_main, w, info);
+        rv = service_thread(&w->job_thread, job_main, w, info);
         w->has_job_thread = rv == 0;
     }
     if (rv == 0 && !w->has_service_thread) {
-        rv = create(&w->service_thread, service_main, w, info);
+        rv = service_thread(&w->service_thread, service_main, w, info);
         w->has_service_thread = rv == 0;
     }
     return rv;

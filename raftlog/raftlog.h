@@ -244,6 +244,9 @@ struct raftlog_file {
     uint64_t used_bytes;
     bool active; /* frames go here */
 };
+/* Bytes of frames on disk from the one that holds entry `first` on; 0 when
+ * there is none. */
+uint64_t raftlog_frame_bytes(const struct raftlog *log, uint64_t first);
 /* Fill at most max of files, oldest first; returns how many there are. */
 size_t raftlog_files(const struct raftlog *log, struct raftlog_file *files,
                      size_t max);

@@ -37,6 +37,23 @@ int raftlog_wait(const struct raftlog *log, int timeout_ms)
     return file_queue_wait(log->queue, timeout_ms);
 }
 
+uint64_t raftlog_frame_bytes(const struct raftlog *log, uint64_t first)
+{
+    const struct frame_ref *f = NULL;
+    uint64_t bytes;
+    if (first > log->index.base && first <= log->index.last) {
+        f = log_index_frame(&log->index, first);
+    }
+    if (f == NULL) {
+        return 0;
+    }
+    bytes = f->segment->end - f->offset;
+    for (const struct segment *s = f->segment->next; s != NULL; s = s->next) {
+        bytes += s->end - log->align;
+    }
+    return bytes;
+}
+
 /* What the frames from *f on say of segment s; they follow each other as the
  * segments do. */
 static void describe(const struct raftlog *log, const struct segment *s,

@@ -28,6 +28,23 @@ static void test_survey_files_partition_the_entries(void **state)
     assert_int_equal(raftlog_files(x->log, files, 0), 5);
 }
 
+static void test_survey_frame_bytes_are_those_behind_an_entry(void **state)
+{
+    struct fixture *x = *state;
+    fixture_open(x);
+    assert_int_equal(raftlog_frame_bytes(x->log, 1), 0);
+    for (uint64_t i = 1; i <= 40; i++) { /* one block each, 12 in a file */
+        fixture_append_durable(x, i, 1, 1, 3000);
+    }
+    assert_int_equal(raftlog_frame_bytes(x->log, 1), 40 * 4096);
+    assert_int_equal(raftlog_frame_bytes(x->log, 31), 10 * 4096);
+    assert_int_equal(raftlog_frame_bytes(x->log, 40), 4096);
+    assert_int_equal(raftlog_frame_bytes(x->log, 41), 0);
+    raftlog_release(x->log, 30);
+    assert_int_equal(raftlog_frame_bytes(x->log, 30), 0);
+    assert_int_equal(raftlog_frame_bytes(x->log, 31), 10 * 4096);
+}
+
 static void test_survey_empty_log_has_one_empty_file(void **state)
 {
     struct fixture *x = *state;
@@ -99,6 +116,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_survey_files_partition_the_entries,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_survey_frame_bytes_are_those_behind_an_entry, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_survey_empty_log_has_one_empty_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_survey_room_is_kept_on_a_full_disk,

@@ -1,0 +1,343 @@
+/* The steps of a compaction; see compact.h.
+ *
+ * Happy path: entries behind the chain are read in pieces and gathered in a
+ * run until its memory is used up; the run is sorted, written as a base (when
+ * there is none) or a delta, read back, and named by the manifest; then the log
+ * lets the entries go. When the deltas have become many, or large beside the
+ * base, all files are merged into a new base, streaming.
+ *
+ * Crash cases: before the manifest is replaced the new file is a stranger that
+ * the next open removes, and the log still has the entries. After it the log
+ * may still have entries that the chain covers; the next open lets them go. */
+#include "persist/compact.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "persist/merge.h"
+#include "persist/run.h"
+
+enum {
+    MERGE_FILES = 8,
+    MERGE_DELTA_PART = 2, /* deltas of this part of the base */
+    MERGE_BYTES_MIN = 1024 * 1024,
+    /* Memory of a run that a full disk still leaves. */
+    RUN_BYTES_MIN = 64 * 1024
+};
+
+/* ---- one file -------------------------------------------------------------*/
+
+int compact_begin(struct wal_private *w, uint64_t from, uint64_t to,
+                  struct snapshot_writer **out, struct err_info *info)
+{
+    struct snapshot_meta meta;
+
+    memset(&meta, 0, sizeof meta);
+    memcpy(meta.cluster_id, w->cluster_id, sizeof meta.cluster_id);
+    meta.from = from;
+    meta.to = to;
+    meta.to_term = 1;
+    return snapshot_writer_new(w->snapshot_dir, &meta, out, info);
+}
+
+static int verify(struct wal_private *w, const struct snapshot_file *file,
+                  struct err_info *info)
+{
+    char path[WAL_PATH_MAX + 256];
+
+    (void)snprintf(path, sizeof path, "%s/incoming/%s", w->snapshot_dir,
+                   file->name);
+    return snapshot_file_verify(path, file, w->cluster_id, info);
+}
+
+/* The chain with the file: instead of all, or behind all. */
+static int adopt(struct wal_private *w, const struct snapshot_file *file,
+                 struct err_info *info)
+{
+    struct snapshot_manifest *next = malloc(sizeof *next);
+    int rv;
+
+    if (next == NULL) {
+        return err_set(info, ERR_NOMEM, "out of memory");
+    }
+    *next = w->chain;
+    if (file->from == 0) {
+        next->n_files = 0;
+    }
+    next->files[next->n_files++] = *file;
+    rv = snapshot_chain_adopt(w->snapshot_dir, &w->chain, next, NULL, 0, info);
+    if (rv == 0) {
+        w->chain = *next;
+    }
+    free(next);
+    return rv;
+}
+
+int compact_finish(struct wal_private *w, struct snapshot_writer *writer,
+                   struct pace *pace, struct err_info *info)
+{
+    struct snapshot_file file;
+    int rv = snapshot_writer_finish(writer, &file, info);
+
+    rv = rv == 0 ? verify(w, &file, info) : rv;
+    rv = rv == 0 ? adopt(w, &file, info) : rv;
+    if (rv != 0) {
+        return rv;
+    }
+    pthread_mutex_lock(&w->gather_lock);
+    w->counters.compact_out += file.size;
+    pthread_mutex_unlock(&w->gather_lock);
+    return pace_spend(pace, 2 * file.size);
+}
+
+/* ---- runs -----------------------------------------------------------------*/
+
+struct collect {
+    struct run *run;
+    struct pace *pace;
+    size_t bytes_max;
+    uint64_t last; /* entry that the run holds */
+};
+
+enum { RUN_FULL = 1 };
+
+static int on_entry(void *ctx, uint64_t seq, const struct entry *e)
+{
+    struct collect *c = ctx;
+    int rv;
+
+    if (c->run->bytes >= c->bytes_max) {
+        return RUN_FULL;
+    }
+    rv = run_add(c->run, seq, e);
+    if (rv == 0) {
+        c->last = seq;
+        rv = pace_spend(c->pace, e->key.size + e->value.size);
+    }
+    return rv;
+}
+
+/* Memory for a run: no more than what its file can find room for. */
+static size_t run_bytes_max(struct wal_private *w)
+{
+    uint64_t memory = wal_option_get(w, WAL_OPTION_COMPACT_MEMORY);
+    uint64_t space = compact_space_free(w) / 2;
+
+    if (space < memory) {
+        memory = space > RUN_BYTES_MIN ? space : RUN_BYTES_MIN;
+    }
+    return (size_t)memory;
+}
+
+static int write_run(struct wal_private *w, struct run *run, uint64_t to,
+                     struct pace *pace, struct err_info *info)
+{
+    struct snapshot_writer *writer = NULL;
+    uint64_t from = wal_chain_to(w);
+    int rv = compact_space_take(w, run_file_bytes_max(run), info);
+
+    rv = rv == 0 ? compact_begin(w, from, to, &writer, info) : rv;
+    if (rv != 0) {
+        return rv;
+    }
+    rv = run_write(run, from == 0, writer, pace_spend, pace);
+    if (rv != 0) {
+        snapshot_writer_abort(writer);
+        return err_set(info, rv, "cannot write a base or delta in %s: %s",
+                       w->snapshot_dir, err_text(rv));
+    }
+    return compact_finish(w, writer, pace, info);
+}
+
+/* One run from behind the chain on, at most through `to`. */
+static int step(struct wal_private *w, struct run *run, uint64_t to,
+                struct pace *pace, struct err_info *info)
+{
+    struct collect c = {run, pace, run_bytes_max(w), 0};
+    int rv;
+
+    run_clear(run);
+    rv = log_read(w, wal_chain_to(w) + 1, to, on_entry, &c, info);
+    if (rv == RUN_FULL) {
+        rv = 0;
+    }
+    if (rv == 0) {
+        rv = write_run(w, run, c.last, pace, info);
+    }
+    if (rv == 0) {
+        pthread_mutex_lock(&w->gather_lock);
+        w->counters.compact_in += run->bytes;
+        pthread_mutex_unlock(&w->gather_lock);
+        compact_release(w);
+    }
+    return rv;
+}
+
+/* ---- merging --------------------------------------------------------------*/
+
+struct merge_target {
+    struct snapshot_writer *writer;
+    struct pace *pace;
+};
+
+static int on_record(void *ctx, const struct snapshot_record *record)
+{
+    struct merge_target *m = ctx;
+    int rv = snapshot_writer_add(m->writer, record);
+
+    return rv == 0 ? pace_spend(m->pace,
+                                2 * (record->key.size + record->value.size))
+                   : rv;
+}
+
+uint64_t compact_chain_bytes(const struct snapshot_manifest *chain,
+                             unsigned first)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = first; i < chain->n_files; i++) {
+        bytes += chain->files[i].size;
+    }
+    return bytes;
+}
+
+int compact_merge(struct wal_private *w, struct pace *pace,
+                  struct err_info *info)
+{
+    struct merge_target m = {NULL, pace};
+    uint64_t bytes = compact_chain_bytes(&w->chain, 0);
+    int rv = compact_space_take(w, bytes + bytes / 8, info);
+
+    rv = rv == 0 ? compact_begin(w, 0, wal_chain_to(w), &m.writer, info) : rv;
+    if (rv != 0) {
+        return rv;
+    }
+    info->message[0] = '\0';
+    rv = merge_chain(w->snapshot_dir, &w->chain, on_record, &m, info);
+    if (rv != 0) {
+        snapshot_writer_abort(m.writer);
+        return info->message[0] != '\0'
+                   ? rv
+                   : err_set(info, rv, "cannot merge the files in %s: %s",
+                             w->snapshot_dir, err_text(rv));
+    }
+    return compact_finish(w, m.writer, pace, info);
+}
+
+static bool merge_is_due(const struct wal_private *w)
+{
+    uint64_t deltas = compact_chain_bytes(&w->chain, 1);
+    uint64_t base = compact_chain_bytes(&w->chain, 0) - deltas;
+
+    return w->chain.n_files > MERGE_FILES ||
+           (deltas >= MERGE_BYTES_MIN && deltas >= base / MERGE_DELTA_PART);
+}
+
+/* A merge that finds no room can wait until the chain is full. */
+static int merge_if_due(struct wal_private *w, struct pace *pace,
+                        struct err_info *info)
+{
+    int rv = merge_is_due(w) ? compact_merge(w, pace, info) : 0;
+
+    return rv == ERR_NOSPACE && w->chain.n_files < SNAPSHOT_FILES_MAX ? 0 : rv;
+}
+
+int compact_range(struct wal_private *w, uint64_t to, struct pace *pace,
+                  struct err_info *info)
+{
+    struct run run;
+    int rv = 0;
+
+    run_init(&run);
+    while (rv == 0 && wal_chain_to(w) < to) {
+        rv = step(w, &run, to, pace, info);
+        run_clear(&run);
+        rv = rv == 0 ? merge_if_due(w, pace, info) : rv;
+    }
+    run_close(&run);
+    compact_space_keep(w);
+    return rv;
+}
+
+/* ---- letting go -----------------------------------------------------------*/
+
+/* Through which entry the files are old enough to go. */
+static uint64_t old_enough(struct wal_private *w)
+{
+    uint64_t keep_ns =
+        wal_option_get(w, WAL_OPTION_RETAIN_SECONDS) * UINT64_C(1000000000);
+    uint64_t now = w->environment.now_ns();
+    uint64_t through = 0;
+
+    for (unsigned i = 0; i < WAL_COVERED_MAX; i++) {
+        if (w->covered[i].seq > through &&
+            now - w->covered[i].at_ns >= keep_ns) {
+            through = w->covered[i].seq;
+        }
+    }
+    return through;
+}
+
+/* Remember since when the chain covers what it does; the oldest note gives its
+ * place. */
+static void note_covered(struct wal_private *w)
+{
+    unsigned oldest = 0;
+
+    for (unsigned i = 0; i < WAL_COVERED_MAX; i++) {
+        if (w->covered[i].seq == wal_chain_to(w)) {
+            return;
+        }
+        if (w->covered[i].seq < w->covered[oldest].seq) {
+            oldest = i;
+        }
+    }
+    w->covered[oldest].seq = wal_chain_to(w);
+    w->covered[oldest].at_ns = w->environment.now_ns();
+}
+
+/* log_lock is held: through which entry files may go and still leave so many
+ * bytes of files that the chain covers. */
+static uint64_t enough_left(struct wal_private *w, uint64_t through,
+                            uint64_t keep)
+{
+    size_t n = raftlog_files(w->log, NULL, 0);
+    struct raftlog_file *files = calloc(n, sizeof *files);
+    uint64_t left = 0;
+    uint64_t result = 0;
+
+    if (files == NULL) {
+        return 0; /* another time */
+    }
+    n = raftlog_files(w->log, files, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!files[i].active && files[i].last_index <= through) {
+            left += files[i].file_bytes;
+        }
+    }
+    for (size_t i = 0;
+         i < n && !files[i].active && files[i].last_index <= through &&
+         left - files[i].file_bytes >= keep;
+         i++) {
+        left -= files[i].file_bytes;
+        result = files[i].last_index;
+    }
+    free(files);
+    return result;
+}
+
+void compact_release(struct wal_private *w)
+{
+    uint64_t keep_bytes = wal_option_get(w, WAL_OPTION_RETAIN_BYTES);
+    uint64_t through;
+
+    note_covered(w);
+    through = old_enough(w);
+    pthread_mutex_lock(&w->log_lock);
+    if (keep_bytes > 0) {
+        through = enough_left(w, through, keep_bytes);
+    }
+    raftlog_release(w->log, through);
+    pthread_mutex_unlock(&w->log_lock);
+}

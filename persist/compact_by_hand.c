@@ -1,0 +1,222 @@
+/* Compaction from the program's own keys and values: they become the base.
+ *
+ * The base stands at the last sequence of the operations whose wal_append has
+ * returned: appends that are under way at the call are waited for, so none is
+ * covered that the program could not have put into its store yet. Values are
+ * asked for one by one, in the order of keys, so memory holds the keys only. */
+#include "persist/compact.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "persist/error.h"
+
+struct keys {
+    char **keys;
+    int n;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+    const char *const *x = a;
+    const char *const *y = b;
+    return strcmp(*x, *y); /* as unsigned bytes, as the files sort */
+}
+
+static void free_keys(struct keys *k)
+{
+    for (int i = 0; k->keys != NULL && i < k->n; i++) {
+        free(k->keys[i]);
+    }
+    free(k->keys);
+}
+
+static int callback_failed(struct err_info *info, const char *what)
+{
+    return err_set(info, ERR_STOPPED,
+                   "the compaction was ended by its callback: %s; nothing has "
+                   "changed",
+                   what);
+}
+
+static int get_keys(void *engine, int (*get_all_keys)(void *, char ***, int *),
+                    struct keys *k, struct err_info *info)
+{
+    if (get_all_keys(engine, &k->keys, &k->n) != 0) {
+        k->keys = NULL;
+        k->n = 0;
+        return callback_failed(info, "it could not list the keys");
+    }
+    if (k->n < 0 || (k->n > 0 && k->keys == NULL)) {
+        k->n = 0;
+        return callback_failed(info, "it gave a count without keys");
+    }
+    for (int i = 0; i < k->n; i++) {
+        if (k->keys[i] == NULL) {
+            return callback_failed(info, "it gave a key that is NULL");
+        }
+    }
+    if (k->n > 1) {
+        qsort(k->keys, (size_t)k->n, sizeof *k->keys, by_bytes);
+    }
+    return 0;
+}
+
+static int write_key(struct snapshot_writer *writer, void *engine,
+                     int (*get_value)(void *, const char *, char **),
+                     const char *key, struct err_info *info)
+{
+    struct snapshot_record record;
+    char *value = NULL;
+    int rv;
+
+    if (get_value(engine, key, &value) != 0) {
+        return callback_failed(info, "it could not get a value");
+    }
+    if (value == NULL) {
+        return 0; /* gone meanwhile */
+    }
+    memset(&record, 0, sizeof record);
+    record.kind = SNAPSHOT_KEY;
+    record.key.data = (const uint8_t *)key;
+    record.key.size = strlen(key);
+    record.value.data = (const uint8_t *)value;
+    record.value.size = strlen(value);
+    rv = snapshot_writer_add(writer, &record);
+    free(value);
+    return rv == 0 ? 0
+                   : err_set(info, rv, "cannot write a key into a base: %s",
+                             err_text(rv));
+}
+
+static int write_keys(struct wal_private *w, uint64_t to, const struct keys *k,
+                      void *engine,
+                      int (*get_value)(void *, const char *, char **),
+                      struct err_info *info)
+{
+    struct snapshot_writer *writer;
+    struct pace pace;
+    int rv = compact_begin(w, 0, to, &writer, info);
+
+    if (rv != 0) {
+        return rv;
+    }
+    pace_start(&pace, w, false);
+    for (int i = 0; rv == 0 && i < k->n; i++) {
+        if (i == 0 || strcmp(k->keys[i - 1], k->keys[i]) != 0) {
+            rv = write_key(writer, engine, get_value, k->keys[i], info);
+        }
+    }
+    if (rv != 0) {
+        snapshot_writer_abort(writer);
+        return rv;
+    }
+    return compact_finish(w, writer, &pace, info);
+}
+
+/* The base needs a sequence to stand at: 1 at least. */
+static int mark(struct wal_private *w, uint64_t *to, struct err_info *info)
+{
+    struct entry e = {ENTRY_MARK, {NULL, 0}, {NULL, 0}};
+    uint64_t durable;
+    int rv = *to == 0 ? commit_append(w, &e, info) : 0;
+
+    if (rv != 0) {
+        return rv;
+    }
+    rv = commit_force(w, info);
+    durable = __atomic_load_n(&w->durable_seq, __ATOMIC_ACQUIRE);
+    if (*to == 0) {
+        *to = 1;
+    }
+    if (rv == ERR_NOSPACE && durable > 0) {
+        rv = 0; /* the rest stands behind the base and comes when it can */
+    }
+    *to = *to < durable ? *to : durable;
+    return rv;
+}
+
+static int compact(struct wal_private *w, void *engine,
+                   int (*get_all_keys)(void *, char ***, int *),
+                   int (*get_value)(void *, const char *, char **),
+                   struct err_info *info)
+{
+    struct keys k = {NULL, 0};
+    uint64_t started = w->environment.now_ns();
+    uint64_t bytes = wal_log_bytes(w);
+    uint64_t to = compact_cut(w);
+    int rv;
+
+    commit_wait_returned(w);
+    rv = mark(w, &to, info);
+    rv = rv == 0 ? get_keys(engine, get_all_keys, &k, info) : rv;
+    rv = rv == 0 ? write_keys(w, to, &k, engine, get_value, info) : rv;
+    free_keys(&k);
+    if (rv == 0) {
+        pthread_mutex_lock(&w->gather_lock);
+        w->counters.compact_in += bytes;
+        pthread_mutex_unlock(&w->gather_lock);
+        compact_release(w);
+    }
+    compact_covered(w, rv, started);
+    return rv;
+}
+
+int wal_compact_logs(wal_t *wal, void *engine,
+                     int (*get_all_keys)(void *engine, char ***keys,
+                                         int *count),
+                     int (*get_value)(void *engine, const char *key,
+                                      char **value))
+{
+    struct err_info info = {0, ""};
+    struct wal_private *w;
+    int rv;
+
+    if (wal == NULL || wal->wal_private == NULL) {
+        return error_say(ERR_INVALID, "the log is not open");
+    }
+    if (get_all_keys == NULL || get_value == NULL) {
+        return error_say(ERR_INVALID, "a callback is NULL");
+    }
+    w = wal->wal_private;
+    pthread_mutex_lock(&w->compact_lock);
+    rv = compact(w, engine, get_all_keys, get_value, &info);
+    pthread_mutex_unlock(&w->compact_lock);
+    return error_return(rv, &info);
+}
+
+int wal_start_compaction(wal_t *wal, void *engine,
+                         int (*get_all_keys)(void *engine, char ***keys,
+                                             int *count))
+{
+    struct err_info info = {0, ""};
+
+    (void)engine;
+    if (wal == NULL || wal->wal_private == NULL) {
+        return error_say(ERR_INVALID, "the log is not open");
+    }
+    if (get_all_keys == NULL) {
+        return error_say(ERR_INVALID, "the callback is NULL");
+    }
+    return error_return(compact_auto_start(wal->wal_private, &info), &info);
+}
+
+void wal_cleanup_old_logs(wal_t *wal, uint64_t before_seq)
+{
+    struct wal_private *w = wal == NULL ? NULL : wal->wal_private;
+    uint64_t through;
+
+    if (w == NULL || before_seq == 0) {
+        return;
+    }
+    pthread_mutex_lock(&w->compact_lock);
+    through = wal_chain_to(w);
+    if (before_seq - 1 < through) {
+        through = before_seq - 1;
+    }
+    pthread_mutex_lock(&w->log_lock);
+    raftlog_release(w->log, through);
+    pthread_mutex_unlock(&w->log_lock);
+    pthread_mutex_unlock(&w->compact_lock);
+}
