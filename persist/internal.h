@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "persist/directory.h"
 #include "persist/distinct.h"
 #include "persist/gather.h"
 #include "persist/kv_persist.h"
@@ -34,7 +35,7 @@ enum {
     WAL_OPTION_END = WAL_OPTION_RETAIN_SECONDS + 1,
     WAL_KEY_MAX = SNAPSHOT_KEY_MAX,
     WAL_VALUE_MAX = SNAPSHOT_VALUE_MAX,
-    WAL_PATH_MAX = 3800,
+    WAL_PATH_MAX = DIRECTORY_PATH_MAX,
     /* One durable write takes so many entries and bytes at most. */
     WAL_SLICE_ENTRIES = 16 * 1024,
     WAL_SLICE_BYTES = 4 * 1024 * 1024,

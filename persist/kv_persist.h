@@ -213,7 +213,7 @@ int snapshot_load(snapshot_t *snap, void *engine,
                   int (*load)(void *engine, FILE *stream));
 
 /* Add what changed in (from, to], from < to, behind base and increments. At
- * most 63 increments follow a base (EOVERFLOW: create a base). */
+ * most 63 increments follow a base (EMSGSIZE: create a base). */
 int snapshot_create_incremental(snapshot_t *snap, void *engine, uint64_t from,
                                 uint64_t to,
                                 int (*save)(void *engine, FILE *stream,

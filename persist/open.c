@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "persist/compact.h"
+#include "persist/directory.h"
 #include "raftlog/checksum.h"
 #include "raftlog/identity.h"
 
@@ -26,51 +27,6 @@ uint64_t wal_chain_to(const struct wal_private *w)
 }
 
 /* ---- the directory --------------------------------------------------------*/
-
-static void parent_of(char out[WAL_PATH_MAX + 1], const char *path)
-{
-    size_t n = strlen(path);
-    const char *slash;
-
-    while (n > 1 && path[n - 1] == '/') {
-        n--;
-    }
-    memcpy(out, path, n);
-    out[n] = '\0';
-    slash = strrchr(out, '/');
-    if (slash == NULL) {
-        strcpy(out, ".");
-    } else {
-        out[slash == out ? 1 : (size_t)(slash - out)] = '\0';
-    }
-}
-
-static int make_dir(const char *dir, struct err_info *info)
-{
-    char parent[WAL_PATH_MAX + 1];
-    bool there = false;
-    int rv;
-
-    if (dir[0] == '\0' || strlen(dir) > WAL_PATH_MAX) {
-        return err_set(info, ERR_INVALID, "the path of the directory is %s",
-                       dir[0] == '\0' ? "empty" : "too long");
-    }
-    rv = file_exists(dir, &there);
-    if (rv == 0 && !there) {
-        parent_of(parent, dir);
-        rv = file_make_dir(dir);
-        rv = rv == 0 ? file_sync_dir(parent) : rv;
-    }
-    if (rv == ERR_NOTFOUND) {
-        return err_set(info, rv,
-                       "cannot create %s: the directory above it does not "
-                       "exist; create that first",
-                       dir);
-    }
-    return rv == 0
-               ? 0
-               : err_set(info, rv, "cannot create %s: %s", dir, err_text(rv));
-}
 
 /* Chance of this moment; two directories never share it. */
 static void draw_id(const struct wal_private *w, struct identity *id)
@@ -273,7 +229,7 @@ int wal_private_open(wal_t *shown, const char *dir, bool sync,
                      struct wal_private **out, struct err_info *info)
 {
     struct wal_private *w;
-    int rv = make_dir(dir, info);
+    int rv = directory_make(dir, info);
 
     if (rv != 0) {
         return rv;
