@@ -76,6 +76,16 @@ static bool is_stopped(const struct wal_private *w)
     return w->stop || !is_running(w);
 }
 
+static bool stop_wanted(struct wal_private *w)
+{
+    bool stopped;
+
+    pthread_mutex_lock(&w->gather_lock);
+    stopped = is_stopped(w);
+    pthread_mutex_unlock(&w->gather_lock);
+    return stopped;
+}
+
 int pace_spend(void *pace, uint64_t bytes)
 {
     struct pace *p = pace;
@@ -243,7 +253,7 @@ int compact_now(struct wal_private *w, bool limited, struct err_info *info)
     pthread_mutex_lock(&w->compact_lock);
     info->message[0] = '\0';
     to = compact_cut(w);
-    rv = commit_force(w, info);
+    rv = limited && stop_wanted(w) ? ERR_STOPPED : commit_force(w, info);
     if (rv == ERR_NOSPACE) {
         rv = 0; /* what is durable can make room for the rest */
     }
