@@ -13,6 +13,7 @@ enum {
     SHOW_PREFIX_BYTES = 16,
     SHOW_ARGUMENT_BYTES = 40,
     SHOW_ARGUMENTS_MAX = 8,
+    SHOW_COMMANDS_MAX = 4,
     HARD_BYTES_MAX = 1 << 20
 };
 
@@ -32,18 +33,51 @@ static const char *kind_name(uint8_t kind)
     return kind >= KIND_COMMAND && kind <= KIND_CHANGE ? names[kind] : NULL;
 }
 
-/* SET "key" "value": the command of an entry. */
-static void print_command(FILE *out, const struct proposal *p)
+/* SET "key" "value" */
+static void print_command(FILE *out, uint32_t argc, const struct bytes *argv)
 {
-    fwrite(p->argv[0].data, 1, p->argv[0].size, out);
-    for (uint32_t i = 1; i < p->argc; i++) {
+    fwrite(argv[0].data, 1, argv[0].size, out);
+    for (uint32_t i = 1; i < argc; i++) {
         if (i > SHOW_ARGUMENTS_MAX) {
-            fprintf(out, " and %" PRIu32 " more", p->argc - i);
+            fprintf(out, " and %" PRIu32 " more", argc - i);
             break;
         }
         putc(' ', out);
-        inspect_print_bytes(out, p->argv[i].data, p->argv[i].size,
+        inspect_print_bytes(out, argv[i].data, argv[i].size,
                             SHOW_ARGUMENT_BYTES);
+    }
+}
+
+/* MULTI (2 watched): SET "a" "1"; INCR "b" */
+static void print_transaction(FILE *out, const struct proposal *p)
+{
+    const struct transaction *t = &p->transaction;
+    struct byte_reader r = byte_reader(t->commands.data, t->commands.size);
+    fprintf(out, "MULTI (%" PRIu32 " watched):", t->n_watches);
+    for (uint32_t i = 0; i < t->n_commands; i++) {
+        uint32_t argc = transaction_next(&r, p->argv);
+        if (i >= SHOW_COMMANDS_MAX) {
+            fprintf(out, " and %" PRIu32 " more", t->n_commands - i);
+            break;
+        }
+        fputs(i == 0 ? " " : "; ", out);
+        print_command(out, argc, p->argv);
+    }
+}
+
+static void print_proposal(FILE *out, const struct proposal *p)
+{
+    switch (p->kind) {
+    case PROPOSAL_SWEEP:
+        fprintf(out, "sweep of at most %" PRIu64 " keys, clock %" PRIu64,
+                p->sweep_max, p->clock_ms);
+        break;
+    case PROPOSAL_TRANSACTION:
+        print_transaction(out, p);
+        break;
+    default:
+        print_command(out, p->argc, p->argv);
+        break;
     }
 }
 
@@ -62,7 +96,7 @@ static void print_entry_text(uint64_t offset, uint64_t index,
     printf("%10" PRIu64 "  %6" PRIu64 "  %10" PRIu64 "  %8" PRIu32 "  ", index,
            e->term, offset, e->size);
     if (p != NULL) {
-        print_command(stdout, p);
+        print_proposal(stdout, p);
     } else if (kind_name(e->kind) != NULL) {
         printf("%s ", kind_name(e->kind));
         print_hex(stdout, e);
@@ -71,6 +105,39 @@ static void print_entry_text(uint64_t offset, uint64_t index,
         print_hex(stdout, e);
     }
     putchar('\n');
+}
+
+static void json_command(struct json_writer *w, uint32_t argc,
+                         const struct bytes *argv)
+{
+    json_open(w, '[');
+    for (uint32_t i = 0; i < argc; i++) {
+        json_bytes(w, argv[i].data, argv[i].size);
+    }
+    json_close(w, ']');
+}
+
+static void json_proposal(struct json_writer *w, const struct proposal *p)
+{
+    const struct transaction *t = &p->transaction;
+    struct byte_reader r = byte_reader(t->commands.data, t->commands.size);
+    if (p->kind == PROPOSAL_SWEEP) {
+        json_name(w, "sweep");
+        json_uint(w, p->sweep_max);
+    } else if (p->kind == PROPOSAL_TRANSACTION) {
+        json_name(w, "watched");
+        json_uint(w, t->n_watches);
+        json_name(w, "commands");
+        json_open(w, '[');
+        for (uint32_t i = 0; i < t->n_commands; i++) {
+            uint32_t argc = transaction_next(&r, p->argv);
+            json_command(w, argc, p->argv);
+        }
+        json_close(w, ']');
+    } else {
+        json_name(w, "command");
+        json_command(w, p->argc, p->argv);
+    }
 }
 
 static void print_entry_json(struct json_writer *w, uint64_t offset,
@@ -91,12 +158,7 @@ static void print_entry_json(struct json_writer *w, uint64_t offset,
     json_name(w, "bytes");
     json_uint(w, e->size);
     if (p != NULL) {
-        json_name(w, "command");
-        json_open(w, '[');
-        for (uint32_t i = 0; i < p->argc; i++) {
-            json_bytes(w, p->argv[i].data, p->argv[i].size);
-        }
-        json_close(w, ']');
+        json_proposal(w, p);
         json_name(w, "origin");
         json_uint(w, p->origin);
         json_name(w, "request_id");

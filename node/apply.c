@@ -146,20 +146,16 @@ int apply_restore(struct replica *r, const struct snapshot_meta *meta)
 /* ---- entries
  * ---------------------------------------------------------------*/
 
-/* Run a client's command; the reply is in r->reply. Errors: ERR_VERSION it is
- * unknown; those of command_env. */
-static int run_command(struct replica *r, const struct proposal *p)
+/* Run what a client asked for; the reply is in r->reply. Errors: those of
+ * command_env. */
+static int run_request(struct replica *r, const struct proposal *p)
 {
-    const struct command *command = command_by_code(p->code);
     struct command_env env = {0};
 
-    if (command == NULL || command->run == NULL) {
-        return ERR_VERSION;
-    }
     env.store = r->store;
     env.now_ms = r->clock_ms;
     buffer_clear(&r->reply);
-    command->run(&env, p->argc, p->argv, &r->reply);
+    proposal_run(p, &env, &r->reply);
     return env.error;
 }
 
@@ -181,7 +177,7 @@ static void apply_command(struct replica *r, uint64_t index,
         r->clock_ms = p.clock_ms;
     }
     sweep = p.kind == PROPOSAL_SWEEP;
-    rv = sweep ? expiry_apply(r, entry->term, &p) : run_command(r, &p);
+    rv = sweep ? expiry_apply(r, entry->term, &p) : run_request(r, &p);
     if (rv != 0) {
         /* Another node may have applied it: going on would be another state
          * under the same index. */

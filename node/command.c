@@ -142,7 +142,7 @@ void command_reply_subcommand(struct buffer *reply, const char *name,
                 sub.size > 0 ? (const char *)sub.data : "", name);
 }
 
-static bool command_arity_fits(const struct command *c, uint32_t argc)
+bool command_arity_fits(const struct command *c, uint32_t argc)
 {
     return c->arity >= 0 ? argc == (uint32_t)c->arity
                          : argc >= (uint32_t)-c->arity;
@@ -181,8 +181,17 @@ static bool command_check_sizes(const struct command *c, uint32_t argc,
     return true;
 }
 
-const struct command *command_check(uint32_t argc, const struct bytes *argv,
-                                    struct buffer *reply)
+bool command_may_queue(const struct command *c)
+{
+    if ((c->flags & (COMMAND_READ | COMMAND_WRITE)) != 0) {
+        return (c->flags & COMMAND_NO_MULTI) == 0;
+    }
+    return (c->flags & COMMAND_MULTI) != 0;
+}
+
+const struct command *command_check_form(uint32_t argc,
+                                         const struct bytes *argv,
+                                         struct buffer *reply)
 {
     const struct command *c;
 
@@ -193,11 +202,27 @@ const struct command *command_check(uint32_t argc, const struct bytes *argv,
         return NULL;
     }
     if (!command_arity_fits(c, argc)) {
-        command_reply_arity(reply, c->name);
+        if (c->code == COMMAND_CODE_EXEC) {
+            /* Whatever is wrong with EXEC ends the transaction. */
+            resp_error(reply, "EXECABORT Transaction discarded because of: "
+                              "wrong number of arguments for 'exec' command");
+        } else {
+            command_reply_arity(reply, c->name);
+        }
         return NULL;
     }
-    if (!command_check_sizes(c, argc, argv, reply) ||
-        (c->check != NULL && !c->check(argc, argv, reply))) {
+    if (c->code == COMMAND_CODE_INCRBYFLOAT && !command_float_fits(reply)) {
+        return NULL; /* To apply it here would stop the node. */
+    }
+    return command_check_sizes(c, argc, argv, reply) ? c : NULL;
+}
+
+const struct command *command_check(uint32_t argc, const struct bytes *argv,
+                                    struct buffer *reply)
+{
+    const struct command *c = command_check_form(argc, argv, reply);
+
+    if (c != NULL && c->check != NULL && !c->check(argc, argv, reply)) {
         return NULL;
     }
     return c;

@@ -22,7 +22,13 @@ enum command_flags {
     COMMAND_FAST = 8,  /* the rest is for COMMAND's output */
     COMMAND_DENYOOM = 16,
     COMMAND_DANGEROUS = 32,
-    COMMAND_KEYSPACE = 64
+    COMMAND_KEYSPACE = 64,
+    /* Of transactions: MULTI and its kin, which are the session's; one that may
+     * not be queued though it reads or writes; one that may though it is local,
+     * because its reply comes from its arguments and the clock alone. */
+    COMMAND_TRANSACTION = 128,
+    COMMAND_NO_MULTI = 256,
+    COMMAND_MULTI = 512
 };
 
 /* The stable numbers by name: COMMAND_CODE_GET and so on. */
@@ -88,6 +94,18 @@ const struct command *command_table(unsigned *n);
  * error reply in Redis' words and returns NULL. */
 const struct command *command_check(uint32_t argc, const struct bytes *argv,
                                     struct buffer *reply);
+
+/* The part of it that is asked before a command is queued in a transaction:
+ * name, arity, sizes. What is wrong with an argument is told by the reply at
+ * its place. */
+const struct command *command_check_form(uint32_t argc,
+                                         const struct bytes *argv,
+                                         struct buffer *reply);
+bool command_arity_fits(const struct command *c, uint32_t argc);
+/* May it stand in a transaction? Not what depends on the node or the session
+ * (its reply comes out of the log), nor SCAN and KEYS: the cursors of SCAN are
+ * the node's, and many KEYS in one entry would hold up every node. */
+bool command_may_queue(const struct command *c);
 
 enum { COMMAND_CLIENT_NAME_MAX = 1024 }; /* bytes, also of SETINFO's values */
 

@@ -26,6 +26,9 @@ void command_ping(struct command_env *env, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)
 {
     (void)env;
+    if (!command_check_ping(argc, argv, reply)) {
+        return;
+    }
     if (argc == 1) {
         resp_simple(reply, "PONG");
     } else {
@@ -71,7 +74,8 @@ bool command_check_wait(uint32_t argc, const struct bytes *argv,
     return true;
 }
 
-/* The clock of the node that was asked; whole milliseconds. */
+/* The clock of the node that was asked, in a transaction that of its entry;
+ * whole milliseconds. */
 void command_time(struct command_env *env, uint32_t argc,
                   const struct bytes *argv, struct buffer *reply)
 {
@@ -84,6 +88,16 @@ void command_time(struct command_env *env, uint32_t argc,
     resp_bulk(reply, text, size);
     size = number_format(text, (int64_t)(env->now_ms % 1000 * 1000));
     resp_bulk(reply, text, size);
+}
+
+/* Within a transaction: EXEC forgets the watched keys anyway. */
+void command_unwatch(struct command_env *env, uint32_t argc,
+                     const struct bytes *argv, struct buffer *reply)
+{
+    (void)env;
+    (void)argc;
+    (void)argv;
+    resp_simple(reply, "OK");
 }
 
 /* There is one database, number 0, as in a Redis cluster. */

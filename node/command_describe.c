@@ -112,6 +112,7 @@ static void reply_flags(const struct command_env *env, struct buffer *reply,
         {(c->flags & COMMAND_READ) != 0, "readonly"},
         {(c->flags & COMMAND_DENYOOM) != 0, "denyoom"},
         {(c->flags & COMMAND_FAST) != 0, "fast"},
+        {(c->flags & COMMAND_NO_MULTI) != 0, "no_multi"},
     };
 
     reply_words(env, reply, words, sizeof words / sizeof words[0]);
@@ -130,6 +131,7 @@ static void reply_categories(const struct command_env *env,
         {(c->flags & COMMAND_DANGEROUS) != 0, "@dangerous"},
         {strcmp(c->group, "connection") == 0 || c->code == COMMAND_CODE_COMMAND,
          "@connection"},
+        {(c->flags & COMMAND_TRANSACTION) != 0, "@transaction"},
     };
 
     reply_words(env, reply, words, sizeof words / sizeof words[0]);
@@ -292,6 +294,8 @@ static bool list_has_category(const struct command *c, struct bytes category)
             command_is(category, "DANGEROUS")) ||
            (strcmp(c->group, "string") == 0 &&
             command_is(category, "STRING")) ||
+           ((c->flags & COMMAND_TRANSACTION) &&
+            command_is(category, "TRANSACTION")) ||
            (strcmp(c->group, "connection") == 0 &&
             command_is(category, "CONNECTION"));
 }

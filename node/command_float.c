@@ -68,14 +68,21 @@ static size_t float_format(char text[FLOAT_TEXT_MAX], long double v)
     return size;
 }
 
+bool command_float_fits(struct buffer *reply)
+{
+    if (!FLOAT_IS_X87) {
+        resp_error(reply, error_format);
+    }
+    return FLOAT_IS_X87;
+}
+
 bool command_check_incrbyfloat(uint32_t argc, const struct bytes *argv,
                                struct buffer *reply)
 {
     long double by;
 
     (void)argc;
-    if (!FLOAT_IS_X87) {
-        resp_error(reply, error_format);
+    if (!command_float_fits(reply)) {
         return false;
     }
     if (!float_parse(argv[2], &by)) {

@@ -21,6 +21,7 @@ COMMAND_RUN(command_echo);
 COMMAND_RUN(command_quit);
 COMMAND_RUN(command_select);
 COMMAND_RUN(command_time);
+COMMAND_RUN(command_unwatch);
 COMMAND_CHECK(command_check_client);
 COMMAND_CHECK(command_check_cluster);
 COMMAND_CHECK(command_check_hello);
@@ -42,6 +43,8 @@ COMMAND_CHECK(command_check_expire);
 /* command_float.c */
 COMMAND_RUN(command_incrbyfloat);
 COMMAND_CHECK(command_check_incrbyfloat);
+/* Has this node the numbers that INCRBYFLOAT needs? False after an error. */
+bool command_float_fits(struct buffer *reply);
 /* command_keys.c */
 COMMAND_RUN(command_keys);
 COMMAND_RUN(command_randomkey);

@@ -2,9 +2,9 @@
  *
  * The code stands for the name in log entries: a number is never changed or
  * given to another command, also when a command is withdrawn, and a new
- * command takes the next one. Codes in use: 1..55. Commands of which no entry
+ * command takes the next one. Codes in use: 1..56. Commands of which no entry
  * ever tells are counted from 200, in use:
- * 200 to 205.
+ * 200 to 205, 210 to 213.
  *
  * X(code, name, arity, flags, first key, last key, key step, check, run,
  *   group, since, summary)
@@ -39,8 +39,13 @@
       "Decrement the integer value of a key by the given number")              \
     X(12, DEL, -2, COMMAND_WRITE | COMMAND_KEYSPACE, 1, -1, 1, NULL,           \
       command_del, "generic", "1.0.0", "Delete a key")                         \
-    X(2, ECHO, 2, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, command_echo,   \
-      "connection", "1.0.0", "Echo the given string")                          \
+    X(212, DISCARD, 1, COMMAND_LOCAL | COMMAND_FAST | COMMAND_TRANSACTION, 0,  \
+      0, 0, NULL, NULL, "transactions", "2.0.0",                               \
+      "Discard all commands issued after MULTI")                               \
+    X(2, ECHO, 2, COMMAND_LOCAL | COMMAND_FAST | COMMAND_MULTI, 0, 0, 0, NULL, \
+      command_echo, "connection", "1.0.0", "Echo the given string")            \
+    X(211, EXEC, 1, COMMAND_LOCAL | COMMAND_TRANSACTION, 0, 0, 0, NULL, NULL,  \
+      "transactions", "1.2.0", "Execute all commands issued after MULTI")      \
     X(13, EXISTS, -2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1, -1,   \
       1, NULL, command_exists, "generic", "1.0.0",                             \
       "Determine if a key exists")                                             \
@@ -87,8 +92,9 @@
       "2.6.0", "Increment the float value of a key by the given amount")       \
     X(6, INFO, -1, COMMAND_LOCAL | COMMAND_DANGEROUS, 0, 0, 0, NULL, NULL,     \
       "server", "1.0.0", "Get information and statistics about the server")    \
-    X(35, KEYS, 2, COMMAND_READ | COMMAND_KEYSPACE | COMMAND_DANGEROUS, 0, 0,  \
-      0, command_check_keys, command_keys, "generic", "1.0.0",                 \
+    X(35, KEYS, 2,                                                             \
+      COMMAND_READ | COMMAND_KEYSPACE | COMMAND_DANGEROUS | COMMAND_NO_MULTI,  \
+      0, 0, 0, command_check_keys, command_keys, "generic", "1.0.0",           \
       "Find all keys matching the given pattern")                              \
     X(201, LASTSAVE, 1, COMMAND_LOCAL | COMMAND_FAST | COMMAND_DANGEROUS, 0,   \
       0, 0, NULL, NULL, "server", "1.0.0",                                     \
@@ -101,6 +107,9 @@
     X(28, MSETNX, -3, COMMAND_WRITE | COMMAND_DENYOOM, 1, -1, 2,               \
       command_check_mset, command_msetnx, "string", "1.0.1",                   \
       "Set multiple keys to multiple values, only if none of the keys exist")  \
+    X(210, MULTI, 1, COMMAND_LOCAL | COMMAND_FAST | COMMAND_TRANSACTION, 0, 0, \
+      0, NULL, NULL, "transactions", "1.2.0",                                  \
+      "Mark the start of a transaction block")                                 \
     X(48, PERSIST, 2, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE, 1, 1,   \
       1, NULL, command_persist, "generic", "2.2.0",                            \
       "Remove the expiration from a key")                                      \
@@ -109,13 +118,14 @@
       "2.6.0", "Set a key's time to live in milliseconds")                     \
     X(50, PEXPIREAT, -3, COMMAND_WRITE | COMMAND_FAST | COMMAND_KEYSPACE,      \
       1, 1, 1, command_check_expire, command_expire, "generic",                \
-      "2.6.0", "Set the expiration for a key as a UNIX timestamp specified "    \
+      "2.6.0", "Set the expiration for a key as a UNIX timestamp specified "   \
       "in milliseconds")                                                       \
     X(51, PEXPIRETIME, 2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1,   \
       1, 1, NULL, command_pexpiretime, "generic", "7.0.0",                     \
       "Get the expiration Unix timestamp for a key in milliseconds")           \
-    X(1, PING, -1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, command_check_ping,  \
-      command_ping, "connection", "1.0.0", "Ping the server")                  \
+    X(1, PING, -1, COMMAND_LOCAL | COMMAND_FAST | COMMAND_MULTI, 0, 0, 0,      \
+      command_check_ping, command_ping, "connection", "1.0.0",                 \
+      "Ping the server")                                                       \
     X(52, PSETEX, 4, COMMAND_WRITE | COMMAND_DENYOOM, 1, 1, 1,                 \
       command_check_setex, command_setex, "string", "2.6.0",                   \
       "Set the value and expiration in milliseconds of a key")                 \
@@ -140,10 +150,10 @@
       "Rename a key, only if the new key does not exist")                      \
     X(42, RESET, 1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, NULL,         \
       "connection", "6.2.0", "Reset the connection")                           \
-    X(20, SCAN, -2, COMMAND_READ | COMMAND_KEYSPACE, 0, 0, 0,                  \
-      command_check_scan, command_scan, "generic", "2.8.0",                    \
+    X(20, SCAN, -2, COMMAND_READ | COMMAND_KEYSPACE | COMMAND_NO_MULTI, 0, 0,  \
+      0, command_check_scan, command_scan, "generic", "2.8.0",                 \
       "Incrementally iterate the keys space")                                  \
-    X(9, SELECT, 2, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0,                     \
+    X(9, SELECT, 2, COMMAND_LOCAL | COMMAND_FAST | COMMAND_MULTI, 0, 0, 0,     \
       command_check_select, command_select, "connection", "1.0.0",             \
       "Change the selected database for the current connection")               \
     X(10, SET, -3, COMMAND_WRITE | COMMAND_DENYOOM, 1, 1, 1,                   \
@@ -164,8 +174,8 @@
     X(31, SUBSTR, 4, COMMAND_READ, 1, 1, 1, command_check_getrange,            \
       command_getrange, "string", "1.0.0",                                     \
       "Get a substring of the string stored at a key")                         \
-    X(7, TIME, 1, COMMAND_LOCAL | COMMAND_FAST, 0, 0, 0, NULL, command_time,   \
-      "server", "2.6.0", "Return the current server time")                     \
+    X(7, TIME, 1, COMMAND_LOCAL | COMMAND_FAST | COMMAND_MULTI, 0, 0, 0, NULL, \
+      command_time, "server", "2.6.0", "Return the current server time")       \
     X(37, TOUCH, -2, COMMAND_READ | COMMAND_FAST | COMMAND_KEYSPACE, 1, -1,    \
       1, NULL, command_exists, "generic", "3.2.1",                             \
       "Alters the last access time of a key(s). Returns the number of "        \
@@ -180,10 +190,17 @@
       1, NULL, command_del, "generic", "4.0.0",                                \
       "Delete a key asynchronously in another thread. Otherwise it is "        \
       "just as DEL, but non blocking.")                                        \
+    X(56, UNWATCH, 1,                                                          \
+      COMMAND_LOCAL | COMMAND_FAST | COMMAND_TRANSACTION | COMMAND_MULTI, 0,   \
+      0, 0, NULL, command_unwatch, "transactions", "2.2.0",                    \
+      "Forget about all watched keys")                                         \
     X(205, WAIT, 3, COMMAND_LOCAL, 0, 0, 0, command_check_wait, NULL,          \
       "generic", "3.0.0",                                                      \
       "Wait for the synchronous replication of all the write commands sent "   \
-      "in the context of the current connection")
+      "in the context of the current connection")                              \
+    X(213, WATCH, -2, COMMAND_LOCAL | COMMAND_FAST | COMMAND_TRANSACTION, 1,   \
+      -1, 1, NULL, NULL, "transactions", "2.2.0",                              \
+      "Watch the given keys to determine execution of the MULTI/EXEC block")
 /* clang-format on */
 
 #endif

@@ -168,6 +168,17 @@ static const struct option options[] = {
      "clients."},
     {NULL, "reply-bytes-max", OPTION_BYTES, "bytes", "256m", MIB, 4 * GIB,
      FIELD(reply_bytes_max), "Size of one reply."},
+    {NULL, "client-queued-max", OPTION_NUMBER, "commands", "16384", 1,
+     1048576, FIELD(client_queued_max), "Commands queued by a client's MULTI; "
+     "one more is refused, and EXEC with it. They run in one go on every "
+     "node."},
+    {NULL, "client-queued-bytes", OPTION_BYTES, "bytes", "72m", KIB, 72 * MIB,
+     FIELD(client_queued_bytes), "The same in bytes."},
+    {NULL, "client-watched-max", OPTION_NUMBER, "keys", "1024", 1, 65536,
+     FIELD(client_watched_max), "Keys watched by a client at a time."},
+    {NULL, "transaction-bytes-max", OPTION_BYTES, "bytes", "256m", MIB,
+     64 * GIB, FIELD(transaction_bytes_max), "Queued commands and watched keys "
+     "in memory, of all clients."},
 };
 /* clang-format on */
 
@@ -403,6 +414,10 @@ static const char *const live_options[] = {
     "client-bytes-max",
     "pending-bytes-max",
     "reply-bytes-max",
+    "client-queued-max",
+    "client-queued-bytes",
+    "client-watched-max",
+    "transaction-bytes-max",
 };
 
 static bool is_live(const struct option *o)

@@ -66,6 +66,10 @@ struct config {
     uint64_t client_bytes_max;
     uint64_t pending_bytes_max;
     uint64_t reply_bytes_max;
+    uint64_t client_queued_max;
+    uint64_t client_queued_bytes;
+    uint64_t client_watched_max;
+    uint64_t transaction_bytes_max;
 
     /* Derived; initial and the addresses that default to others by
      * config_complete. */

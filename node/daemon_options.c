@@ -18,6 +18,10 @@ void daemon_service_options(const struct config *c, struct service_options *out)
     out->redirect = strcmp(c->redirect, "moved") == 0;
     out->stale_read_max_ms = c->stale_read_max_ms;
     out->client_address = daemon_client_address;
+    out->queued_max = c->client_queued_max;
+    out->queued_bytes_max = c->client_queued_bytes;
+    out->watched_max = c->client_watched_max;
+    out->transaction_bytes_max = c->transaction_bytes_max;
 }
 
 void daemon_replica_options(const struct config *c, struct replica_options *out)

@@ -153,10 +153,8 @@ bool forward_has_ids(const struct service *s)
     return (uint32_t)s->end_id != UINT32_MAX || s->first_id == s->end_id;
 }
 
-int forward_add(struct service *s, struct request *request, uint32_t argc,
-                const struct bytes *argv)
+int forward_add(struct service *s, struct request *request, struct proposal *p)
 {
-    struct proposal p;
     struct write *w;
     void *payload;
     uint32_t size;
@@ -175,14 +173,9 @@ int forward_add(struct service *s, struct request *request, uint32_t argc,
     if (rv != 0) {
         return rv;
     }
-    memset(&p, 0, sizeof p);
-    p.kind = PROPOSAL_COMMAND;
-    p.origin = s->self_id;
-    p.request_id = s->end_id;
-    p.code = request->command->code;
-    p.argc = argc;
-    p.argv = (struct bytes *)(uintptr_t)argv; /* not changed */
-    payload = proposal_encode(&p, &size);
+    p->origin = s->self_id;
+    p->request_id = s->end_id;
+    payload = proposal_encode(p, &size);
     if (payload == NULL) {
         return ERR_NOMEM;
     }
@@ -536,7 +529,6 @@ static int propose_forwarded(struct service *s, const struct wire_message *m)
 {
     struct bytes body = m->as.forward.body;
     struct proposal p;
-    const struct command *command;
     void *payload;
     bool valid;
     int rv;
@@ -548,10 +540,8 @@ static int propose_forwarded(struct service *s, const struct wire_message *m)
     if (rv != 0) {
         return rv == ERR_NOMEM ? ERR_BUSY : ERR_INVALID;
     }
-    command = command_by_code(p.code);
-    valid = p.kind == PROPOSAL_COMMAND && p.origin == m->from &&
-            p.request_id == m->as.forward.request_id && command != NULL &&
-            (command->flags & COMMAND_WRITE) != 0;
+    valid = p.kind != PROPOSAL_SWEEP && p.origin == m->from &&
+            p.request_id == m->as.forward.request_id;
     proposal_clear(&p);
     if (!valid) {
         return ERR_INVALID;

@@ -68,6 +68,9 @@ static void put_clients(struct buffer *b, const struct info_facts *f)
     put_number(b, "connected_clients", f->service->n_sessions);
     put_number(b, "pending_requests", f->n_pending);
     put_number(b, "pending_bytes", f->service->pending_bytes);
+    put_number(b, "watching_clients", f->service->n_watching);
+    put_number(b, "total_watched_keys", f->service->n_watched);
+    put_number(b, "transaction_bytes", f->service->transaction_bytes);
     if (f->process != NULL) {
         put_number(b, "maxclients", f->process->clients_max);
     }

@@ -1,5 +1,6 @@
-/* Command entries of the log; the layout is in proposal.h. Decoding trusts
- * nothing: an entry may come from another node of another version. */
+/* Command entries of the log; the layout is in proposal.h, that of transactions
+ * in transaction.h. Decoding trusts nothing: an entry may come from another
+ * node of another version. */
 #include "node/proposal.h"
 
 #include <stdlib.h>
@@ -13,16 +14,36 @@ enum {
     N_INLINE = sizeof((struct proposal *)0)->inline_argv / sizeof(struct bytes)
 };
 
-void *proposal_encode(const struct proposal *p, uint32_t *size)
+static uint64_t proposal_command_size(const struct proposal *p)
 {
-    uint64_t n = 2 + byte_varint_size(p->origin) + 8 + 8 + 2 +
-                 byte_varint_size(p->argc - 1);
-    struct byte_writer w;
-    void *block;
+    uint64_t n = 2 + byte_varint_size(p->argc - 1);
 
     for (uint32_t i = 1; i < p->argc; i++) {
         n += byte_varint_size(p->argv[i].size) + p->argv[i].size;
     }
+    return n;
+}
+
+static void proposal_put_command(const struct proposal *p,
+                                 struct byte_writer *w)
+{
+    byte_put_u16(w, p->code);
+    byte_put_varint(w, p->argc - 1);
+    for (uint32_t i = 1; i < p->argc; i++) {
+        byte_put_varint(w, p->argv[i].size);
+        byte_put(w, p->argv[i].data, p->argv[i].size);
+    }
+}
+
+void *proposal_encode(const struct proposal *p, uint32_t *size)
+{
+    bool transaction = p->kind == PROPOSAL_TRANSACTION;
+    uint64_t n = 2 + byte_varint_size(p->origin) + 8 + 8;
+    struct byte_writer w;
+    void *block;
+
+    n += transaction ? transaction_size(&p->transaction)
+                     : proposal_command_size(p);
     if (n > UINT32_MAX) {
         return NULL;
     }
@@ -36,11 +57,10 @@ void *proposal_encode(const struct proposal *p, uint32_t *size)
     byte_put_varint(&w, p->origin);
     byte_put_u64(&w, p->request_id);
     byte_put_u64(&w, p->clock_ms);
-    byte_put_u16(&w, p->code);
-    byte_put_varint(&w, p->argc - 1);
-    for (uint32_t i = 1; i < p->argc; i++) {
-        byte_put_varint(&w, p->argv[i].size);
-        byte_put(&w, p->argv[i].data, p->argv[i].size);
+    if (transaction) {
+        transaction_encode(&p->transaction, &w);
+    } else {
+        proposal_put_command(p, &w);
     }
     *size = (uint32_t)n;
     return block;
@@ -67,17 +87,12 @@ void *proposal_encode_sweep(uint64_t clock_ms, uint64_t sweep_max,
     return block;
 }
 
-/* Room for argv; every argument takes a byte at least, so an announced count
- * beyond what is left takes no memory. */
-static int proposal_make_argv(struct proposal *p, uint64_t n_rest, size_t left)
+/* Room for argv. */
+static int proposal_make_argv(struct proposal *p, uint32_t argc)
 {
-    if (n_rest > left || n_rest >= PROPOSAL_ARGS_MAX) {
-        return ERR_CORRUPT;
-    }
-    p->argc = (uint32_t)n_rest + 1;
     p->argv = p->inline_argv;
-    if (p->argc > N_INLINE) {
-        p->argv = malloc(p->argc * sizeof *p->argv);
+    if (argc > N_INLINE) {
+        p->argv = malloc(argc * sizeof *p->argv);
         if (p->argv == NULL) {
             return ERR_NOMEM;
         }
@@ -100,12 +115,15 @@ static int proposal_decode_command(struct byte_reader *r, struct proposal *p)
     if (c == NULL) {
         return ERR_VERSION;
     }
-    if ((c->flags & COMMAND_WRITE) == 0 ||
-        (c->arity >= 0 ? n_rest + 1 != (uint64_t)c->arity
-                       : n_rest + 1 < (uint64_t)-c->arity)) {
+    /* Every argument takes a byte at least, so an announced count beyond what
+     * is left takes no memory. */
+    if ((c->flags & COMMAND_WRITE) == 0 || n_rest > byte_left(r) ||
+        n_rest >= PROPOSAL_ARGS_MAX ||
+        !command_arity_fits(c, (uint32_t)n_rest + 1)) {
         return ERR_CORRUPT;
     }
-    rc = proposal_make_argv(p, n_rest, byte_left(r));
+    p->argc = (uint32_t)n_rest + 1;
+    rc = proposal_make_argv(p, p->argc);
     if (rc != 0) {
         return rc;
     }
@@ -123,6 +141,20 @@ static int proposal_decode_command(struct byte_reader *r, struct proposal *p)
     return r->failed || byte_left(r) > 0 ? ERR_CORRUPT : 0;
 }
 
+/* One that only reads has no business in the log. */
+static int proposal_decode_transaction(struct byte_reader *r,
+                                       struct proposal *p)
+{
+    int rc = transaction_decode(r, &p->transaction);
+
+    if (rc != 0) {
+        return rc;
+    }
+    return p->transaction.writes
+               ? proposal_make_argv(p, p->transaction.argc_max)
+               : ERR_CORRUPT;
+}
+
 int proposal_decode(const void *data, size_t size, struct proposal *out)
 {
     struct byte_reader r = byte_reader(data, size);
@@ -134,17 +166,21 @@ int proposal_decode(const void *data, size_t size, struct proposal *out)
     if (r.failed || version == 0 || out->kind == 0) {
         return ERR_CORRUPT;
     }
-    if (version != PROPOSAL_VERSION || out->kind > PROPOSAL_SWEEP) {
+    if (version != PROPOSAL_VERSION || out->kind > PROPOSAL_TRANSACTION) {
         return ERR_VERSION;
     }
     out->origin = byte_get_varint(&r);
     out->request_id = byte_get_u64(&r);
     out->clock_ms = byte_get_u64(&r);
+    if (r.failed) {
+        return ERR_CORRUPT;
+    }
     if (out->kind == PROPOSAL_SWEEP) {
         out->sweep_max = byte_get_varint(&r);
         return r.failed || byte_left(&r) > 0 ? ERR_CORRUPT : 0;
     }
-    rc = proposal_decode_command(&r, out);
+    rc = out->kind == PROPOSAL_COMMAND ? proposal_decode_command(&r, out)
+                                       : proposal_decode_transaction(&r, out);
     if (rc != 0) {
         proposal_clear(out);
     }
@@ -158,6 +194,19 @@ void proposal_clear(struct proposal *p)
     }
     p->argv = NULL;
     p->argc = 0;
+}
+
+void proposal_run(const struct proposal *p, struct command_env *env,
+                  struct buffer *reply)
+{
+    if (p->kind == PROPOSAL_COMMAND) {
+        command_by_code(p->code)->run(env, p->argc, p->argv, reply);
+        return;
+    }
+    /* Chance that is the same on every node, and another in each entry. */
+    env->random = (p->request_id ^ p->origin) * 0x9e3779b97f4a7c15u;
+    env->reply_max = TRANSACTION_REPLY_MAX;
+    transaction_run(&p->transaction, env, p->argv, reply);
 }
 
 /* Read what stands before the clock; false: there is no room for one. */

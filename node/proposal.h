@@ -5,6 +5,7 @@
  *   u64 clock ms | ... by kind
  *   COMMAND: u16 command code | varint argc | argc * (varint size, bytes)
  *   SWEEP:   varint keys max
+ *   TRANSACTION: see transaction.h
  * argv[0], the name, is left out: the code stands for it (argc counts the
  * rest).
  *
@@ -19,12 +20,14 @@
 
 #include <stdint.h>
 
+#include "node/transaction.h"
 #include "raftlog/byte.h"
 
 enum {
     PROPOSAL_VERSION = 1,
     PROPOSAL_COMMAND = 1,
     PROPOSAL_SWEEP = 2,
+    PROPOSAL_TRANSACTION = 3,
     PROPOSAL_ARGS_MAX = 1 << 20
 };
 
@@ -33,26 +36,33 @@ struct proposal {
     uint64_t origin;
     uint64_t request_id;
     uint64_t clock_ms;
-    uint64_t sweep_max; /* SWEEP; what follows is COMMAND's */
-    uint16_t code;
-    uint32_t argc;               /* with the name */
+    uint64_t sweep_max;          /* SWEEP */
+    uint16_t code;               /* COMMAND */
+    uint32_t argc;               /* COMMAND: with the name; otherwise 0 */
     struct bytes *argv;          /* malloc'd by decode, freed by proposal_clear;
-                                  * points into the payload; argv[0] is the name */
+                                  * points into the payload; argv[0] is the name;
+                                  * room for those of a transaction */
     struct bytes inline_argv[8]; /* argv of short commands: no allocation */
+    struct transaction transaction;
 };
 
-/* Encode a command, argv[1..] and the code, into a new block (block.h), given;
- * argv[0] is not looked at. NULL: out of memory, or more than 4 GiB. */
+/* Encode a command, argv[1..] and the code, or a transaction into a new block
+ * (block.h), given; argv[0] is not looked at. NULL: out of memory, or more than
+ * 4 GiB. */
 void *proposal_encode(const struct proposal *p, uint32_t *size);
 /* A sweep into a new block, given. NULL: out of memory. */
 void *proposal_encode_sweep(uint64_t clock_ms, uint64_t sweep_max,
                             uint32_t *size);
 /* Errors: ERR_CORRUPT (also: not a write command, or not as many arguments as
  * it needs), ERR_VERSION (also: a kind or command of a newer version),
- * ERR_NOMEM. argv borrows from data; *out must stay where it is, as argv may
- * point into it. On an error *out needs no clear. */
+ * ERR_NOMEM. argv and transaction borrow from data; *out must stay where it is,
+ * as argv may point into it. On an error *out needs no clear. */
 int proposal_decode(const void *data, size_t size, struct proposal *out);
 void proposal_clear(struct proposal *p);
+/* Carry a decoded one out on the store of env: what every node does when the
+ * entry is applied. The reply is the client's; see env->error. */
+void proposal_run(const struct proposal *p, struct command_env *env,
+                  struct buffer *reply);
 /* The clock lies at a fixed place so that the leader can set it when it
  * submits a forwarded payload. */
 void proposal_set_clock(void *payload, uint32_t size, uint64_t clock_ms);

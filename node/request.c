@@ -116,6 +116,7 @@ void request_free(struct request *r)
     }
     s->stats.pending_bytes -= r->bytes;
     s->n_requests--;
+    command_queue_free(r->queue);
     buffer_close(&r->reply);
     free(r);
 }

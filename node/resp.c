@@ -496,6 +496,11 @@ void resp_null(struct buffer *b)
     buffer_append(b, "$-1\r\n", 5);
 }
 
+void resp_null_array(struct buffer *b)
+{
+    buffer_append(b, "*-1\r\n", 5);
+}
+
 void resp_array(struct buffer *b, size_t n)
 {
     resp_number(b, '*', (int64_t)n);

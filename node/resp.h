@@ -72,6 +72,7 @@ void resp_errorf(struct buffer *b, const char *format, ...)
 void resp_integer(struct buffer *b, int64_t v);
 void resp_bulk(struct buffer *b, const void *data, size_t size);
 void resp_null(struct buffer *b);            /* $-1 */
+void resp_null_array(struct buffer *b);      /* *-1 */
 void resp_array(struct buffer *b, size_t n); /* *n */
 
 /* ---- version 3

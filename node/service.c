@@ -30,6 +30,18 @@ static void set_defaults(struct service_options *o)
     if (o->reply_bytes_max == 0) {
         o->reply_bytes_max = 256 * 1024 * 1024;
     }
+    if (o->queued_max == 0) {
+        o->queued_max = 16384;
+    }
+    if (o->queued_bytes_max == 0) {
+        o->queued_bytes_max = 72 * 1024 * 1024;
+    }
+    if (o->watched_max == 0) {
+        o->watched_max = 1024;
+    }
+    if (o->transaction_bytes_max == 0) {
+        o->transaction_bytes_max = 256 * 1024 * 1024;
+    }
 }
 
 void service_configure(struct service *s, const struct service_options *o)
@@ -184,6 +196,7 @@ static void on_jumped(void *ctx, uint64_t index, uint64_t term)
     if (s->replica == NULL || s->stopping) {
         return;
     }
+    watch_jumped(s);
     forward_jumped(s, term);
     service_settle(s);
 }
@@ -306,6 +319,9 @@ uint64_t service_pending(const struct service *s)
 void service_get_stats(const struct service *s, struct service_stats *out)
 {
     *out = s->stats;
+    out->transaction_bytes = s->transaction_bytes;
+    out->n_watching = s->watches.n_sessions;
+    out->n_watched = s->watches.n_watches;
 }
 
 void service_reset_stats(struct service *s)
@@ -328,12 +344,14 @@ void service_count_call(struct service *s, const struct command *command)
 void service_info(struct service *s, const struct info_process *process,
                   uint32_t argc, const struct bytes *argv, struct buffer *reply)
 {
+    struct service_stats stats;
     struct replica_status status;
     struct raftlog_stats log;
     struct info_facts facts;
     memset(&facts, 0, sizeof facts);
     facts.process = process;
-    facts.service = &s->stats;
+    service_get_stats(s, &stats);
+    facts.service = &stats;
     facts.calls = s->calls;
     facts.n_pending = s->n_requests;
     if (s->replica != NULL) {

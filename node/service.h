@@ -16,6 +16,9 @@
  * is sent again; the leader drops what it has already seen (ids ascend). Only
  * a write that reaches its time limit after it was sent answers -UNKNOWN.
  *
+ * EXEC is a write like any other, or a read when nothing in it writes: see
+ * session_transaction.c.
+ *
  * Thread: the loop. */
 #ifndef NODE_SERVICE_H
 #define NODE_SERVICE_H
@@ -45,6 +48,11 @@ struct service_options {
     /* Where clients reach a node, with service_new's local_ctx; "" when not
      * known. NULL: of none. Borrowed until the next call. */
     const char *(*client_address)(void *local_ctx, uint64_t id);
+    uint64_t queued_max;       /* commands in a MULTI; 0: 16384 */
+    uint64_t queued_bytes_max; /* of them; 0: 72 MiB */
+    uint64_t watched_max;      /* keys of a session; 0: 1024 */
+    /* Queued commands and watched keys of all sessions; 0: 256 MiB. */
+    uint64_t transaction_bytes_max;
 };
 
 /* The parts of COMMAND_LOCAL commands that need the process (INFO's server
@@ -108,6 +116,8 @@ struct service_stats {
     uint64_t n_stale; /* reads answered without the leader */
     uint64_t n_moved; /* redirected */
     uint64_t pending_bytes;
+    uint64_t transaction_bytes;     /* queued commands and watched keys */
+    uint64_t n_watching, n_watched; /* sessions and keys */
 };
 void service_get_stats(const struct service *s, struct service_stats *out);
 /* Counters to zero; what is now stays. */

@@ -3,6 +3,8 @@
  *   service.c  the object, its events, time limits and the settling of work
  *   session.c  requests in program order, replies in order
  *   session_client.c  HELLO, RESET and CLIENT: the session's own state
+ *   session_transaction.c  MULTI, EXEC and their kin
+ *   session_watch.c  watched keys
  *   request.c  one request: its life, its time limit, its read ticket
  *   forward.c  writes on their way to the leader, and forwarded ones here
  *   service_operation.c  requests that wait for something else
@@ -48,6 +50,16 @@ enum request_state {
     REQUEST_DONE       /* `reply` is complete */
 };
 
+/* What MULTI has begun. */
+struct command_queue {
+    struct service *service;
+    struct buffer commands; /* see transaction_put_command */
+    uint32_t n, argc_max;
+    bool writes;      /* one of them does */
+    bool aborted;     /* an error was told: EXEC refuses */
+    uint64_t counted; /* of the service's transaction_bytes */
+};
+
 struct request {
     struct request *next; /* in the session, in order */
     /* All that have a time limit, oldest first; also those whose client is
@@ -72,6 +84,9 @@ struct request {
     uint64_t asked_ms;        /* read: of the ticket that it waits for */
     uint64_t write_id;
     uint64_t bytes; /* counted in pending_bytes */
+    /* Place among those of the session that change what is watched; 0: none. */
+    uint64_t watch_ticket;
+    struct command_queue *queue; /* of EXEC, until it has begun; NULL: none */
     struct buffer reply;
     uint32_t argc;
     struct bytes *argv; /* own copy behind the struct; NULL: encoded */
@@ -131,6 +146,22 @@ struct session {
     bool resp3;
     bool readonly; /* READONLY: reads may be stale */
     bool wrote;    /* a write was answered, or given up */
+    /* Transactions. */
+    struct command_queue *queue; /* NULL: not in MULTI */
+    struct watch *watches;
+    uint32_t n_watches;
+    uint64_t watch_bytes; /* in an entry */
+    bool watch_broken;    /* a watched key was changed; no watches are left */
+    struct session *next_broken;
+    uint64_t watch_tickets, watch_served; /* given out; those that have acted */
+};
+
+/* Watches of all sessions, by key. */
+struct watch_table {
+    struct watch **buckets; /* NULL: there is no watch */
+    uint64_t n_buckets;     /* power of two */
+    uint64_t n_watches;
+    uint64_t n_sessions; /* that have one */
 };
 
 /* A write that is not answered yet; its place is its id. */
@@ -198,6 +229,9 @@ struct service {
     uint64_t write_hold_ms; /* send nothing before */
     bool id_wait;           /* low half of the ids used up: drain first */
 
+    struct watch_table watches;
+    uint64_t transaction_bytes; /* queued by MULTI, and watches */
+
     struct origin origins[FORWARD_ORIGINS_MAX];
 
     struct operation *operations;
@@ -225,6 +259,12 @@ void service_settle(struct service *s);
 void session_activate(struct session *session);
 void session_mark_dirty(struct session *session);
 void session_advance(struct session *session);
+/* What stands in the service's scratch is the reply to the newest request.
+ * Returns the request that keeps it until its turn; NULL: it is out already. */
+struct request *session_reply_scratch(struct session *session);
+/* A new request of this kind, to be begun when its turn comes. */
+void session_begin_later(struct session *session, struct request *r,
+                         enum request_kind kind);
 
 /* ---- session_client.c ---- */
 /* HELLO, RESET, CLIENT: checked, answered at once. */
@@ -232,6 +272,46 @@ void session_client(struct session *session, const struct command *command,
                     uint32_t argc, const struct bytes *argv,
                     struct buffer *reply);
 void session_client_close(struct session *session);
+
+/* ---- session_transaction.c ---- */
+/* MULTI, EXEC, DISCARD, WATCH, UNWATCH: of the right form. */
+void session_transaction(struct session *session, const struct command *command,
+                         uint32_t argc, const struct bytes *argv);
+/* Whether the command goes into the queue instead of being carried out. */
+bool session_takes_for_queue(const struct session *session,
+                             const struct command *command);
+void session_queue(struct session *session, const struct command *command,
+                   uint32_t argc, const struct bytes *argv);
+/* The request of this name was refused; the error is in scratch. */
+void session_refused(struct session *session, struct bytes name);
+/* The queue goes at once, what is watched when the turn of the newest request
+ * has come, whose reply is in scratch. */
+void session_forget(struct session *session);
+/* EXEC as a write: may it begin, and begin it. Errors: as forward_add. It may
+ * be done on return. */
+bool session_exec_may_start(const struct session *session,
+                            const struct request *r);
+int session_exec_start(struct session *session, struct request *r);
+/* EXEC as a read: carry it out. */
+void session_exec_read(struct session *session, const struct request *r,
+                       struct command_env *env, struct buffer *reply);
+/* The request has acted on what is watched, if it is one that does. */
+void session_transaction_emitted(struct session *session, struct request *r);
+void session_transaction_close(struct session *session);
+void command_queue_free(struct command_queue *q); /* NULL is allowed */
+
+/* ---- session_watch.c ---- */
+/* WATCH, when the store may be read. On an error, and when env says that a key
+ * is due, nothing more is watched than before. */
+void watch_keys(struct session *session, struct command_env *env, uint32_t argc,
+                const struct bytes *argv, struct buffer *reply);
+/* Nothing is watched any more, nor broken. */
+void watch_forget(struct session *session);
+/* A snapshot has replaced the state. */
+void watch_jumped(struct service *s);
+/* What is watched, for an entry: its bytes into out, and t describes them. */
+void watch_put(const struct session *session, struct transaction *t,
+               struct buffer *out);
 
 /* ---- request.c ---- */
 /* A request at the end of the session's list. With copy, its arguments are
@@ -268,10 +348,10 @@ void request_free(struct request *r);
 /* ---- forward.c ---- */
 void forward_init(struct service *s);
 void forward_close(struct service *s);
-/* Queue a write; argv is borrowed. Sets request->write_id. Errors: ERR_NOMEM;
- * ERR_TOOBIG; ERR_AGAIN ids are used up, start it when forward_has_ids. */
-int forward_add(struct service *s, struct request *request, uint32_t argc,
-                const struct bytes *argv);
+/* Queue a write; p is borrowed and gets its origin and id. Sets
+ * request->write_id. Errors: ERR_NOMEM; ERR_TOOBIG; ERR_AGAIN ids are used up,
+ * start it when forward_has_ids. */
+int forward_add(struct service *s, struct request *request, struct proposal *p);
 bool forward_has_ids(const struct service *s);
 /* Take a write out. Returns whether it may have been, or may yet be,
  * executed. */

@@ -74,29 +74,55 @@ static void unlink_dirty(struct session *session)
     }
 }
 
-/* clock_ms: the leader's, for a read. False: the read met a key that is due by
- * it and not by the store's clock; what it wrote is no reply. */
+/* clock_ms: the leader's, for a read. */
+static void make_env(struct service *s, uint64_t clock_ms,
+                     struct command_env *env)
+{
+    memset(env, 0, sizeof *env);
+    if (s->replica != NULL) {
+        env->store = replica_store(s->replica);
+        env->now_ms = replica_clock(s->replica);
+    }
+    env->cursors = s->cursors;
+    env->leader_ms = clock_ms;
+    env->reply_max = s->options.reply_bytes_max;
+}
+
+/* False: the read met a key that is due by clock_ms and not by the store's
+ * clock; what it wrote is no reply. */
 static bool run_command(struct service *s, const struct command *command,
                         uint32_t argc, const struct bytes *argv,
                         uint64_t clock_ms, bool resp3, struct buffer *reply)
 {
     struct command_env env;
-    memset(&env, 0, sizeof env);
-    if (s->replica != NULL) {
-        env.store = replica_store(s->replica);
-        env.now_ms = replica_clock(s->replica);
-    }
+    make_env(s, clock_ms, &env);
     if ((command->flags & COMMAND_LOCAL) != 0) {
         env.now_ms = s->io.clock_ms(s->io.ctx);
     }
-    env.cursors = s->cursors;
-    env.leader_ms = clock_ms;
-    env.reply_max = s->options.reply_bytes_max;
     env.resp3 = resp3;
     if (command->code == COMMAND_CODE_RANDOMKEY) {
         env.random = s->io.random(s->io.ctx);
     }
     command->run(&env, argc, argv, reply);
+    return !env.due;
+}
+
+/* A read whose turn has come. False: as above. */
+static bool run_read(struct session *session, struct request *r)
+{
+    struct service *s = session->service;
+    struct command_env env;
+    if ((r->command->flags & COMMAND_TRANSACTION) == 0) {
+        return run_command(s, r->command, r->argc, r->argv, r->clock_ms,
+                           r->resp3, &session->output);
+    }
+    make_env(s, r->clock_ms, &env);
+    if (r->command->code == COMMAND_CODE_WATCH) {
+        watch_keys(session, &env, r->argc, r->argv, &session->output);
+    } else {
+        env.random = s->io.random(s->io.ctx);
+        session_exec_read(session, r, &env, &session->output);
+    }
     return !env.due;
 }
 
@@ -130,6 +156,23 @@ static void speak(const struct request *r, struct buffer *reply, size_t from)
 }
 
 /* ---- advancing ---- */
+
+static int start_write(struct session *session, struct request *r,
+                       uint32_t argc, const struct bytes *argv)
+{
+    struct proposal p;
+    if (r->queue != NULL) {
+        return session_exec_may_start(session, r)
+                   ? session_exec_start(session, r)
+                   : ERR_AGAIN;
+    }
+    memset(&p, 0, sizeof p);
+    p.kind = PROPOSAL_COMMAND;
+    p.code = r->command->code;
+    p.argc = argc;
+    p.argv = (struct bytes *)(uintptr_t)argv; /* not changed */
+    return forward_add(session->service, r, &p);
+}
 
 /* Every confirmed read tells how old the store can be at most; a leader has no
  * reason to be older than now. No other clock than this node's own counts. */
@@ -168,16 +211,16 @@ static bool start(struct session *session, struct request *r, uint32_t argc,
     if (session->n_reads > 0) {
         return false;
     }
-    rv = forward_add(s, r, argc, argv);
+    rv = start_write(session, r, argc, argv);
     if (rv == ERR_AGAIN) {
         return false;
     }
     if (rv != 0) {
         request_error(r, "ERR the write was not taken: %s", err_text(rv));
-        return true;
+    } else if (r->state != REQUEST_DONE) {
+        session->n_writes++;
+        r->state = REQUEST_WRITING;
     }
-    session->n_writes++;
-    r->state = REQUEST_WRITING;
     return true;
 }
 
@@ -242,8 +285,7 @@ static bool emit_first(struct session *session)
             service_arm_retry(s);
             return false;
         }
-        if (!run_command(s, r->command, r->argc, r->argv, r->clock_ms, r->resp3,
-                         &session->output)) {
+        if (!run_read(session, r)) {
             buffer_truncate(&session->output, from);
             request_ask_settled(r);
             return false;
@@ -256,6 +298,7 @@ static bool emit_first(struct session *session)
         return false;
     }
     speak(r, &session->output, from);
+    session_transaction_emitted(session, r);
     if (session->unstarted == r) {
         session->unstarted = r->next;
     }
@@ -314,29 +357,47 @@ int session_open(struct service *s, session_output_cb output, void *ctx,
     return 0;
 }
 
-/* The reply in scratch is that of the newest request. */
-static void reply_scratch(struct session *session)
+struct request *session_reply_scratch(struct session *session)
 {
     struct service *s = session->service;
     const uint8_t *data = buffer_data(&s->scratch);
     size_t size = buffer_size(&s->scratch);
+    struct request *r = NULL;
     if (s->scratch.failed) {
         session->failed = true;
         session_mark_dirty(session);
-        return;
+        return NULL;
     }
     if (session->first == NULL) {
         buffer_append(&session->output, data, size);
         told(session);
-    } else {
-        struct request *r = request_new(session, NULL, false, 0, NULL);
-        if (r == NULL) {
-            return;
-        }
+        return NULL;
+    }
+    r = request_new(session, NULL, false, 0, NULL);
+    if (r != NULL) {
         buffer_append(&r->reply, data, size);
         request_count(r, size);
         r->state = REQUEST_DONE;
     }
+    return r;
+}
+
+void session_begin_later(struct session *session, struct request *r,
+                         enum request_kind kind)
+{
+    struct service *s = session->service;
+    r->kind = kind;
+    r->resp3 = session->resp3;
+    request_time(r);
+    if (kind == REQUEST_WRITE) {
+        s->stats.n_writes++;
+    } else {
+        s->stats.n_reads++;
+    }
+    if (session->unstarted == NULL) {
+        session->unstarted = r;
+    }
+    session_activate(session);
 }
 
 static void submit_local(struct session *session, const struct command *command,
@@ -352,6 +413,10 @@ static void submit_local(struct session *session, const struct command *command,
                command->code == COMMAND_CODE_RESET ||
                command->code == COMMAND_CODE_CLIENT) {
         session_client(session, command, argc, argv, &s->scratch);
+        if (command->code == COMMAND_CODE_RESET) {
+            session_forget(session);
+            return;
+        }
     } else if (command->run != NULL) {
         (void)run_command(s, command, argc, argv, 0, session->resp3,
                           &s->scratch);
@@ -368,7 +433,7 @@ static void submit_local(struct session *session, const struct command *command,
         }
         return;
     }
-    reply_scratch(session);
+    (void)session_reply_scratch(session);
 }
 
 static void submit_later(struct session *session, const struct command *command,
@@ -386,8 +451,8 @@ static void submit_later(struct session *session, const struct command *command,
     session_activate(session);
 }
 
-/* Answer with the way to the leader; false: this node is to carry it out.
- * What has no key is in no slot and is forwarded. */
+/* The way to the leader into scratch; false: this node is to carry it out. What
+ * has no key is in no slot and is forwarded. */
 static bool redirect(struct session *session, const struct command *command,
                      const struct bytes *argv)
 {
@@ -412,7 +477,6 @@ static bool redirect(struct session *session, const struct command *command,
         resp_errorf(&s->scratch, "MOVED %u %s",
                     key_slot(argv[command->first_key]), address);
     }
-    reply_scratch(session);
     return true;
 }
 
@@ -429,18 +493,13 @@ static void submit_queued(struct session *session,
     if (r == NULL) {
         return;
     }
-    r->kind = write ? REQUEST_WRITE : REQUEST_READ;
-    r->resp3 = session->resp3;
-    r->readonly = session->readonly;
-    request_time(r);
-    if (write) {
-        s->stats.n_writes++;
-    } else {
-        s->stats.n_reads++;
-    }
     if (now) {
         uint64_t size = 0;
         bool started;
+        r->kind = REQUEST_WRITE;
+        r->resp3 = session->resp3;
+        request_time(r);
+        s->stats.n_writes++;
         for (uint32_t i = 0; i < argc; i++) {
             size += argv[i].size;
         }
@@ -450,10 +509,8 @@ static void submit_queued(struct session *session,
         (void)started;
         return;
     }
-    if (session->unstarted == NULL) {
-        session->unstarted = r;
-    }
-    session_activate(session);
+    r->readonly = session->readonly;
+    session_begin_later(session, r, write ? REQUEST_WRITE : REQUEST_READ);
 }
 
 bool session_submit(struct session *session, uint32_t argc,
@@ -470,26 +527,38 @@ bool session_submit(struct session *session, uint32_t argc,
     }
     s->stats.n_commands++;
     buffer_clear(&s->scratch);
-    command = command_check(argc, argv, &s->scratch);
+    command = session->queue != NULL
+                  ? command_check_form(argc, argv, &s->scratch)
+                  : command_check(argc, argv, &s->scratch);
     session->used_ms = service_now_ms(s);
     if (command != NULL) {
         session->last_command = command;
         service_count_call(s, command);
     }
     if (command == NULL) {
-        reply_scratch(session);
+        session_refused(session, argv[0]);
     } else if (s->stats.pending_bytes >= s->options.pending_bytes_max ||
                session->n_requests >= 2 * s->options.session_pending_max) {
         s->stats.n_refused++;
-        resp_error(&s->scratch, "BUSY too many requests are waiting in this "
-                                "node; try again");
-        reply_scratch(session);
+        resp_error(&s->scratch,
+                   command->code == COMMAND_CODE_EXEC
+                       ? "EXECABORT Transaction discarded because of: too many "
+                         "requests are waiting in this node"
+                       : "BUSY too many requests are waiting in this node; try "
+                         "again");
+        session_refused(session, argv[0]);
+    } else if (redirect(session, command, argv)) {
+        session_refused(session, argv[0]);
+    } else if (session_takes_for_queue(session, command)) {
+        session_queue(session, command, argc, argv);
+    } else if ((command->flags & COMMAND_TRANSACTION) != 0) {
+        session_transaction(session, command, argc, argv);
     } else if (command->code == COMMAND_CODE_CONCORDKV ||
                command->code == COMMAND_CODE_WAIT) {
         submit_later(session, command, argc, argv);
     } else if ((command->flags & COMMAND_LOCAL) != 0) {
         submit_local(session, command, argc, argv);
-    } else if (!redirect(session, command, argv)) {
+    } else {
         submit_queued(session, command, argc, argv);
     }
     ready = session_ready(session);
@@ -506,7 +575,7 @@ void session_fail(struct session *session, const char *error)
     session->ending = true;
     buffer_clear(&s->scratch);
     resp_error(&s->scratch, error);
-    reply_scratch(session);
+    (void)session_reply_scratch(session);
     service_settle(s);
 }
 
@@ -597,5 +666,6 @@ void session_close(struct session *session)
     s->stats.n_sessions--;
     buffer_close(&session->output);
     session_client_close(session);
+    session_transaction_close(session);
     free(session);
 }

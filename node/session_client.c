@@ -140,8 +140,11 @@ static void put_client(struct buffer *b, const struct session *of)
     put_name(b, "name", of->name);
     buffer_printf(b,
                   " age=%" PRIu64 " idle=%" PRIu64
-                  " flags=N db=0 omem=%zu cmd=%s user=default",
+                  " flags=%s db=0 multi=%" PRId64 " watch=%" PRIu32
+                  " omem=%zu cmd=%s user=default",
                   (now - of->opened_ms) / 1000, (now - of->used_ms) / 1000,
+                  of->queue != NULL ? "x" : "N",
+                  of->queue != NULL ? (int64_t)of->queue->n : -1, of->n_watches,
                   buffer_size(&of->output), command);
     put_name(b, "lib-name", of->lib_name);
     put_name(b, "lib-ver", of->lib_version);

@@ -64,6 +64,19 @@ struct store_item *store_get(struct store *s, struct bytes key)
     return slot != NULL ? *slot : NULL;
 }
 
+void store_on_touch(struct store *s, store_touch_cb cb, void *ctx)
+{
+    s->touch = cb;
+    s->touch_ctx = ctx;
+}
+
+static void store_touched(const struct store *s, struct bytes key, bool present)
+{
+    if (s->touch != NULL) {
+        s->touch(s->touch_ctx, &key, present);
+    }
+}
+
 static bool store_must_keep(const struct store *s, const struct store_item *it)
 {
     return s->view != NULL && store_view_needs(s->view, it);
@@ -144,6 +157,7 @@ static int store_add(struct store *s, struct bytes key, struct bytes value,
         goto err_expiry;
     }
     hash_add(&s->hash, store_item_hash(item));
+    store_touched(s, store_item_key(item), true);
     return 0;
 
 err_expiry:
@@ -163,7 +177,11 @@ int store_set(struct store *s, struct bytes key, struct bytes value,
     }
     slot = tree_find(&s->tree, key);
     if (slot != NULL) {
-        return store_replace(s, slot, value, type, expire_ms);
+        int rc = store_replace(s, slot, value, type, expire_ms);
+        if (rc == 0) {
+            store_touched(s, store_item_key(*slot), true);
+        }
+        return rc;
     }
     return store_add(s, key, value, type, expire_ms);
 }
@@ -189,6 +207,7 @@ int store_delete(struct store *s, struct bytes key)
     /* The key given may be the item's own, so it goes last. */
     item = tree_remove(&s->tree, key);
     hash_subtract(&s->hash, store_item_hash(item));
+    store_touched(s, store_item_key(item), false);
     if (!keep) {
         store_item_unref(item);
     }
@@ -197,6 +216,9 @@ int store_delete(struct store *s, struct bytes key)
 
 int store_clear(struct store *s)
 {
+    if (s->touch != NULL) {
+        s->touch(s->touch_ctx, NULL, false);
+    }
     s->hash.low = 0;
     s->hash.high = 0;
     expiry_index_clear(s);

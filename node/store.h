@@ -79,6 +79,14 @@ typedef bool (*store_visit_cb)(void *ctx, struct store_item *item);
 void store_visit(struct store *s, struct bytes after, store_visit_cb cb,
                  void *ctx);
 
+/* Be told of each change of a key, when it is done: set (present) or removed;
+ * key NULL: everything was removed. key is borrowed. cb must not touch the
+ * store; NULL: nobody wants to know, which is the usual state and costs one
+ * comparison. */
+typedef void (*store_touch_cb)(void *ctx, const struct bytes *key,
+                               bool present);
+void store_on_touch(struct store *s, store_touch_cb cb, void *ctx);
+
 /* ---- frozen view -----------------------------------------------------------
  * At most one at a time. */
 struct store_view;

@@ -1,6 +1,7 @@
 /* Payload of a log entry: what is accepted must lie within the input, encode
  * to the same meaning, and run without harm on a small store. */
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,6 +12,12 @@
 #include "raftlog/block.h"
 #include "raftlog/err.h"
 #include "tests/fuzz/fuzz.h"
+
+static bool same(struct bytes a, struct bytes b)
+{
+    return a.size == b.size &&
+           (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 
 static void check_round_trip(const struct proposal *p)
 {
@@ -23,7 +30,11 @@ static void check_round_trip(const struct proposal *p)
     assert(proposal_decode(block, size, &again) == 0);
     assert(again.origin == p->origin && again.request_id == p->request_id);
     assert(again.clock_ms == p->clock_ms + 1 && again.code == p->code);
-    assert(again.argc == p->argc);
+    assert(again.argc == p->argc && again.kind == p->kind);
+    assert(same(again.transaction.watches, p->transaction.watches));
+    assert(same(again.transaction.commands, p->transaction.commands));
+    assert(again.transaction.n_watches == p->transaction.n_watches);
+    assert(again.transaction.n_commands == p->transaction.n_commands);
     for (uint32_t i = 0; i < p->argc; i++) {
         assert(again.argv[i].size == p->argv[i].size);
         assert(memcmp(again.argv[i].data, p->argv[i].data, p->argv[i].size) ==
@@ -56,7 +67,7 @@ static void run(const struct proposal *p)
     buffer_init(&reply);
     /* Twice: on an empty store and on what it left. */
     for (unsigned i = 0; i < 2; i++) {
-        command_by_code(p->code)->run(&env, p->argc, p->argv, &reply);
+        proposal_run(p, &env, &reply);
         assert(buffer_size(&reply) > 0);
         buffer_clear(&reply);
     }

@@ -302,6 +302,10 @@ static uint64_t proposal_sum(const struct proposal *p)
     for (uint32_t i = 1; i < p->argc; i++) {
         sum = checksum(p->argv[i].data, p->argv[i].size, sum + i);
     }
+    sum =
+        checksum(p->transaction.watches.data, p->transaction.watches.size, sum);
+    sum = checksum(p->transaction.commands.data, p->transaction.commands.size,
+                   sum);
     return sum | 1;
 }
 

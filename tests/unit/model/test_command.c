@@ -99,7 +99,8 @@ static void check(struct fixture *f, const char *line, const char *want)
 
 #define SYNTAX "-ERR syntax error\r\n"
 #define NOT_INTEGER "-ERR value is not an integer or out of range\r\n"
-#define ARITY(name) "-ERR wrong number of arguments for '" name "' command\r\n"
+#define ARITY_TEXT(name) "wrong number of arguments for '" name "' command\r\n"
+#define ARITY(name) "-ERR " ARITY_TEXT(name)
 
 /* ---- connection
  * ------------------------------------------------------------*/
@@ -204,7 +205,11 @@ static void test_command_arity_is_checked_for_all(void **state)
         for (unsigned j = 0; c->name[j] != '\0'; j++) {
             lower[j] = (char)(c->name[j] | 0x20);
         }
-        (void)snprintf(want, sizeof want, ARITY("%s"), lower);
+        (void)snprintf(want, sizeof want, "-%s" ARITY_TEXT("%s"),
+                       c->code == COMMAND_CODE_EXEC
+                           ? "EXECABORT Transaction discarded because of: "
+                           : "ERR ",
+                       lower);
         for (unsigned j = 0; j < 8; j++) {
             argv[j].data = (const uint8_t *)c->name;
             argv[j].size = strlen(c->name);
@@ -808,9 +813,10 @@ static void test_command_codes_never_change(void **state)
         {"EXPIRETIME", 46}, {"GETEX", 47},       {"PERSIST", 48},
         {"PEXPIRE", 49},    {"PEXPIREAT", 50},   {"PEXPIRETIME", 51},
         {"PSETEX", 52},     {"PTTL", 53},        {"SETEX", 54},
-        {"TTL", 55},        {"CONCORDKV", 200},  {"LASTSAVE", 201},
-        {"CLUSTER", 202},   {"READONLY", 203},   {"READWRITE", 204},
-        {"WAIT", 205},
+        {"TTL", 55},        {"UNWATCH", 56},     {"CONCORDKV", 200},
+        {"LASTSAVE", 201},  {"CLUSTER", 202},    {"READONLY", 203},
+        {"READWRITE", 204}, {"WAIT", 205},       {"MULTI", 210},
+        {"EXEC", 211},      {"DISCARD", 212},    {"WATCH", 213},
     };
     unsigned n;
 

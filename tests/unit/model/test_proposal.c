@@ -204,7 +204,7 @@ static void test_proposal_wrong_fields_are_refused(void **state)
     assert_changed(0, 2, ERR_VERSION);
     assert_changed(1, 0, ERR_CORRUPT);
     assert_changed(1, PROPOSAL_SWEEP, ERR_CORRUPT);
-    assert_changed(1, 3, ERR_VERSION);
+    assert_changed(1, PROPOSAL_TRANSACTION + 1, ERR_VERSION);
     assert_changed(20, 255, ERR_VERSION); /* a command not known yet */
     assert_changed(20, COMMAND_CODE_GET, ERR_CORRUPT);  /* not a write */
     assert_changed(20, COMMAND_CODE_INCR, ERR_CORRUPT); /* one too many */

@@ -247,7 +247,7 @@ static inline void fake_apply(struct replica *r,
     env.now_ms = r->clock_ms;
     env.reply_max = 1 << 20;
     buffer_init(&reply);
-    command_by_code(p.code)->run(&env, p.argc, p.argv, &reply);
+    proposal_run(&p, &env, &reply);
     events->applied(events->ctx, ++r->index, term, &p, &reply);
     buffer_close(&reply);
     proposal_clear(&p);

@@ -279,11 +279,12 @@ static void test_client_names_and_ids(void **state)
     session_set_address(n->a, "127.0.0.1:5", "127.0.0.1:6");
     n->now_ms += 3000;
     say(n->a, "CLIENT INFO",
-        "$139\r\nid=1 addr=127.0.0.1:5 laddr=127.0.0.1:6 name=alice age=3 "
-        "idle=0 flags=N db=0 "
+        "$156\r\nid=1 addr=127.0.0.1:5 laddr=127.0.0.1:6 name=alice age=3 "
+        "idle=0 flags=N db=0 multi=-1 watch=0 "
         "omem=0 cmd=client user=default lib-name=py lib-ver=1.2 resp=2\n\r\n");
     say(n->a, "CLIENT LIST ID 2 77",
-        "$94\r\nid=2 name= age=3 idle=3 flags=N db=0 omem=0 cmd=client "
+        "$111\r\nid=2 name= age=3 idle=3 flags=N db=0 multi=-1 watch=0 omem=0 "
+        "cmd=client "
         "user=default lib-name= lib-ver= resp=2\n\r\n");
     say(n->a, "CLIENT LIST ID 2x", "-ERR Invalid client ID\r\n");
     say(n->a, "CLIENT LIST ID 77", "$0\r\n\r\n");

@@ -1010,7 +1010,7 @@ static void test_service_many_bytes_are_busy(void **state)
     struct service_stats stats;
     (void)state;
     memset(&options, 0, sizeof options);
-    options.pending_bytes_max = 200;
+    options.pending_bytes_max = sizeof(struct request) + 20; /* of two */
     make_with(n, 1, 99, &options);
     service_attach(n->service, &n->replica);
     changed(n, 5, 1);

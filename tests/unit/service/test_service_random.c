@@ -227,7 +227,7 @@ static void run(struct node *n, const struct entry *e)
     memset(&env, 0, sizeof env);
     env.store = n->replica.store;
     buffer_init(&reply);
-    command_by_code(p.code)->run(&env, p.argc, p.argv, &reply);
+    proposal_run(&p, &env, &reply);
     buffer_close(&reply);
     proposal_clear(&p);
 }
