@@ -146,10 +146,16 @@ static const struct option options[] = {
     {NULL, "client-write-timeout-ms", OPTION_NUMBER, "ms", "60000", 100,
      86400000, FIELD(client_write_timeout_ms), "A client that takes none of "
      "its waiting replies for so long is closed."},
+    {NULL, "client-partial-timeout-ms", OPTION_NUMBER, "ms", "60000", 0,
+     86400000, FIELD(client_partial_timeout_ms), "A client that has sent part "
+     "of a command and then nothing for so long is told so and closed. 0: "
+     "never."},
     {NULL, "client-args-max", OPTION_NUMBER, "arguments", "1048576", 16,
      1048576, FIELD(client_args_max), "Arguments of a command."},
     {NULL, "client-inline-bytes", OPTION_BYTES, "bytes", "64k", KIB, MIB,
      FIELD(client_inline_bytes), "Length of an inline command."},
+    {NULL, "client-key-bytes", OPTION_BYTES, "bytes", "64k", 16, 64 * KIB,
+     FIELD(client_key_bytes), "Length of a key."},
     {NULL, "client-bulk-bytes", OPTION_BYTES, "bytes", "64m", 64 * KIB,
      64 * MIB, FIELD(client_bulk_bytes), "Size of one argument."},
     {NULL, "client-request-bytes", OPTION_BYTES, "bytes", "72m", 64 * KIB,
@@ -157,6 +163,13 @@ static const struct option options[] = {
     {NULL, "client-output-bytes", OPTION_BYTES, "bytes", "1m", KIB, GIB,
      FIELD(client_output_bytes), "With more replies than this waiting, no "
      "more is read from the client until it has taken some."},
+    {NULL, "outputs-bytes-max", OPTION_BYTES, "bytes", "2g", MIB, 1024 * GIB,
+     FIELD(outputs_bytes_max), "Replies waiting for clients that do not take "
+     "them, of all clients; while there are more, the client with most is "
+     "closed."},
+    {NULL, "query-bytes-max", OPTION_BYTES, "bytes", "1g", MIB, 1024 * GIB,
+     FIELD(query_bytes_max), "Bytes of commands that are not complete, of all "
+     "clients; one that sends more is told so and closed."},
     {NULL, "client-pending-max", OPTION_NUMBER, "requests", "16384", 1,
      1048576, FIELD(client_pending_max), "Requests in progress for one "
      "client; more are not read yet."},
@@ -405,11 +418,15 @@ static const char *const live_options[] = {
     "request-timeout-ms",
     "client-idle-timeout-ms",
     "client-write-timeout-ms",
+    "client-partial-timeout-ms",
     "client-args-max",
     "client-inline-bytes",
+    "client-key-bytes",
     "client-bulk-bytes",
     "client-request-bytes",
     "client-output-bytes",
+    "outputs-bytes-max",
+    "query-bytes-max",
     "client-pending-max",
     "client-bytes-max",
     "pending-bytes-max",

@@ -57,11 +57,15 @@ struct config {
     uint64_t request_timeout_ms;
     uint64_t client_idle_timeout_ms;
     uint64_t client_write_timeout_ms;
+    uint64_t client_partial_timeout_ms;
     uint64_t client_args_max;
     uint64_t client_inline_bytes;
+    uint64_t client_key_bytes;
     uint64_t client_bulk_bytes;
     uint64_t client_request_bytes;
     uint64_t client_output_bytes;
+    uint64_t outputs_bytes_max;
+    uint64_t query_bytes_max;
     uint64_t client_pending_max;
     uint64_t client_bytes_max;
     uint64_t pending_bytes_max;

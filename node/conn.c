@@ -40,6 +40,7 @@ void conn_close(struct conn *c)
         c->session = NULL;
     }
     s->stats.n_clients--;
+    s->stats.query_bytes -= c->in_counted;
     uv_close((uv_handle_t *)&c->tcp, closed);
 }
 
@@ -66,9 +67,11 @@ static void linger(struct conn *c)
     read_start(c);
 }
 
-static size_t waiting_bytes(const struct conn *c)
+size_t conn_waiting_bytes(const struct conn *c)
 {
-    return c->chunk_size + buffer_size(session_output(c->session));
+    return c->session == NULL
+               ? 0
+               : c->chunk_size + buffer_size(session_output(c->session));
 }
 
 static void written(uv_write_t *req, int status)
@@ -155,7 +158,12 @@ void conn_flush(struct conn *c)
         }
     }
     buffer_clear(out);
-    if (session_finished(c->session)) {
+    if (!session_finished(c->session)) {
+        return;
+    }
+    if (c->eof) {
+        conn_close(c); /* Nothing unread is there that could reset it. */
+    } else {
         linger(c);
     }
 }
@@ -176,7 +184,7 @@ static void output_added(void *ctx)
 static bool may_read(const struct conn *c)
 {
     return !c->server->stopped_reading && session_ready(c->session) &&
-           waiting_bytes(c) <= c->server->options.output_bytes;
+           conn_waiting_bytes(c) <= c->server->options.output_bytes;
 }
 
 void conn_pause(struct conn *c)
@@ -229,6 +237,33 @@ static size_t take_requests(struct conn *c, const uint8_t *data, size_t size)
     return c->state == CONN_OPEN ? done : size;
 }
 
+/* The session's last word, behind all replies. */
+static void fail(struct conn *c, const char *error)
+{
+    c->state = CONN_FINISHING;
+    buffer_clear(&c->in);
+    session_fail(c->session, error);
+}
+
+/* What is kept of commands that are not complete has a limit for all clients
+ * together. */
+static void count_in(struct conn *c)
+{
+    struct server *s = c->server;
+    size_t size = buffer_size(&c->in);
+
+    s->stats.query_bytes += size - c->in_counted;
+    c->in_counted = size;
+    if (s->stats.query_bytes > s->options.query_bytes && size > 0 &&
+        c->state == CONN_OPEN) {
+        s->stats.n_query_refused++;
+        fail(c, "ERR too many bytes of incomplete commands are held in this "
+                "node; try again later");
+        s->stats.query_bytes -= c->in_counted;
+        c->in_counted = 0;
+    }
+}
+
 static void take_from_in(struct conn *c)
 {
     buffer_consume(&c->in,
@@ -236,6 +271,7 @@ static void take_from_in(struct conn *c)
     if (buffer_size(&c->in) == 0) {
         buffer_clear(&c->in);
     }
+    count_in(c);
 }
 
 static void take_from_scratch(struct conn *c, const uint8_t *data, size_t size)
@@ -254,7 +290,9 @@ static void take_from_scratch(struct conn *c, const uint8_t *data, size_t size)
     buffer_append(&c->in, data + done, size - done);
     if (c->in.failed) {
         conn_close(c);
+        return;
     }
+    count_in(c);
 }
 
 static void read_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -280,12 +318,30 @@ static void read_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init((char *)at, at != NULL ? io_size(room) : 0);
 }
 
+/* The client has shut its side, as a pipe into a socket does at its end: what
+ * it has sent is answered before the connection closes. */
+static void half_closed(struct conn *c)
+{
+    c->eof = true;
+    c->reading = false;
+    c->state = CONN_FINISHING;
+    c->read_ms = uv_now(c->server->loop);
+    buffer_clear(&c->in);
+    count_in(c);
+    session_end(c->session);
+    output_added(c);
+}
+
 static void read_done(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = stream->data;
     struct server *s = c->server;
 
     if (n == 0 || c->state == CONN_CLOSED) {
+        return;
+    }
+    if (n == UV_EOF && c->state < CONN_LINGER) {
+        half_closed(c);
         return;
     }
     if (n < 0) {
@@ -385,10 +441,19 @@ void conn_accept(struct server *s)
     read_start(c);
 }
 
+void conn_evict(struct conn *c)
+{
+    char name[LISTEN_NAME_MAX];
+
+    listen_peer_name(&c->tcp, name);
+    trace_event(TRACE_WARN, "client_too_slow address=%s waiting_bytes=%zu",
+                name, conn_waiting_bytes(c));
+    conn_close(c);
+}
+
 void conn_check_time(struct conn *c, uint64_t now_ms)
 {
     const struct server_options *o = &c->server->options;
-    char name[LISTEN_NAME_MAX];
 
     if (c->state == CONN_LINGER) {
         if (now_ms - c->progress_ms > CONN_LINGER_MS) {
@@ -399,11 +464,22 @@ void conn_check_time(struct conn *c, uint64_t now_ms)
     if (c->chunk == NULL) {
         c->progress_ms = now_ms;
     } else if (now_ms - c->progress_ms > o->write_timeout_ms) {
-        listen_peer_name(&c->tcp, name);
-        trace_event(TRACE_WARN, "client_too_slow address=%s waiting_bytes=%zu",
-                    name, waiting_bytes(c));
         c->server->stats.n_slow++;
-        conn_close(c);
+        conn_evict(c);
+        return;
+    }
+    if (c->eof && c->chunk == NULL &&
+        now_ms - c->read_ms > o->write_timeout_ms) {
+        conn_close(c); /* It may be gone: only a write would tell. */
+        return;
+    }
+    if (c->state == CONN_OPEN && !c->paused && buffer_size(&c->in) > 0 &&
+        o->partial_timeout_ms > 0 &&
+        now_ms - c->read_ms > o->partial_timeout_ms) {
+        c->server->stats.n_partial++;
+        fail(c, "ERR a command was begun and not completed in time (see "
+                "--client-partial-timeout-ms)");
+        count_in(c);
         return;
     }
     if (o->idle_timeout_ms > 0 && !c->paused && c->chunk == NULL &&

@@ -1,8 +1,8 @@
 /* One client connection; internal to server.c and conn.c.
  *
  *   OPEN      reads requests and writes replies
- *   FINISHING the session takes no more (QUIT, protocol error): its last
- *             replies are written
+ *   FINISHING the session takes no more (QUIT, protocol error, or the client
+ *             has shut its side): its last replies are written
  *   LINGER    our side is shut; what still comes is thrown away until the
  *             client closes, because closing over unread bytes would reset the
  *             connection and could take the last reply with it
@@ -41,7 +41,9 @@ struct conn {
     bool paused;          /* not read: over a limit */
     bool reading;         /* uv_read_start is in effect */
     bool dirty;           /* in server->dirty */
-    uint64_t read_ms;     /* last bytes from the client */
+    bool eof;             /* the client sends no more; it may still read */
+    size_t in_counted;    /* of `in`, in server->stats.query_bytes */
+    uint64_t read_ms;     /* last bytes from the client, or its end */
     uint64_t progress_ms; /* last time that it took reply bytes, or none
                            * waited */
     LIST_ENTRY(conn) all, dirty_entry, paused_entry;
@@ -71,6 +73,10 @@ void conn_resume(struct conn *c);
 void conn_pause(struct conn *c);
 void conn_check_time(struct conn *c, uint64_t now_ms);
 void conn_close(struct conn *c);
+/* Replies that wait for the client to take them. */
+size_t conn_waiting_bytes(const struct conn *c);
+/* Close it because of them. */
+void conn_evict(struct conn *c);
 
 void server_handle_closed(struct server *s);
 

@@ -62,6 +62,10 @@ static void fill_process(struct daemon *d, uint64_t leader,
     p->redirect = strcmp(c->redirect, "moved") == 0;
     p->clients_max = c->max_clients;
     p->n_clients_refused = clients.n_refused;
+    p->n_clients_slow = clients.n_slow + clients.n_evicted;
+    p->n_clients_partial = clients.n_partial + clients.n_query_refused;
+    p->query_bytes = clients.query_bytes;
+    p->waiting_bytes = clients.waiting_bytes;
     p->net_in_bytes = clients.input_bytes;
     p->net_out_bytes = clients.output_bytes;
     p->loop_stall_us_max = d->stall_us_max;

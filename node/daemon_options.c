@@ -13,6 +13,8 @@ void daemon_service_options(const struct config *c, struct service_options *out)
     out->request_timeout_ms = (unsigned)c->request_timeout_ms;
     out->session_pending_max = c->client_pending_max;
     out->session_bytes_max = c->client_bytes_max;
+    out->session_output_max = c->client_output_bytes;
+    out->key_bytes_max = c->client_key_bytes;
     out->pending_bytes_max = c->pending_bytes_max;
     out->reply_bytes_max = c->reply_bytes_max;
     out->redirect = strcmp(c->redirect, "moved") == 0;
@@ -63,6 +65,9 @@ void daemon_server_options(const struct config *c, struct server_options *out)
     out->output_bytes = c->client_output_bytes;
     out->idle_timeout_ms = c->client_idle_timeout_ms;
     out->write_timeout_ms = c->client_write_timeout_ms;
+    out->partial_timeout_ms = c->client_partial_timeout_ms;
+    out->outputs_bytes = c->outputs_bytes_max;
+    out->query_bytes = c->query_bytes_max;
 }
 
 void daemon_tell_sync(const struct config *c)

@@ -73,6 +73,8 @@ static void put_clients(struct buffer *b, const struct info_facts *f)
     put_number(b, "transaction_bytes", f->service->transaction_bytes);
     if (f->process != NULL) {
         put_number(b, "maxclients", f->process->clients_max);
+        put_number(b, "query_bytes", f->process->query_bytes);
+        put_number(b, "output_bytes", f->process->waiting_bytes);
     }
 }
 
@@ -233,6 +235,8 @@ static void put_stats(struct buffer *b, const struct info_facts *f)
     }
     if (f->process != NULL) {
         put_number(b, "rejected_connections", f->process->n_clients_refused);
+        put_number(b, "slow_clients_closed", f->process->n_clients_slow);
+        put_number(b, "partial_clients_closed", f->process->n_clients_partial);
         put_number(b, "total_net_input_bytes", f->process->net_in_bytes);
         put_number(b, "total_net_output_bytes", f->process->net_out_bytes);
         put_number(b, "loop_stall_us_max", f->process->loop_stall_us_max);

@@ -32,6 +32,32 @@ static void incoming(uv_stream_t *listener, int status)
     }
 }
 
+/* The client with most replies waiting goes, until the rest is within the
+ * limit. */
+static void evict(struct server *s)
+{
+    uint64_t total;
+
+    do {
+        struct conn *c, *most = NULL;
+
+        total = 0;
+        LIST_FOREACH(c, &s->all, all)
+        {
+            total += conn_waiting_bytes(c);
+            if (most == NULL ||
+                conn_waiting_bytes(c) > conn_waiting_bytes(most)) {
+                most = c;
+            }
+        }
+        if (total > s->options.outputs_bytes) {
+            s->stats.n_evicted++;
+            conn_evict(most);
+        }
+    } while (total > s->options.outputs_bytes);
+    s->stats.waiting_bytes = total;
+}
+
 static void sweep(uv_timer_t *timer)
 {
     struct server *s = timer->data;
@@ -42,6 +68,7 @@ static void sweep(uv_timer_t *timer)
         next = LIST_NEXT(c, all);
         conn_check_time(c, now_ms);
     }
+    evict(s);
 }
 
 int server_open(uv_loop_t *loop, const struct server_options *options,
@@ -166,4 +193,6 @@ void server_reset_stats(struct server *s)
     memset(&s->stats, 0, sizeof s->stats);
     s->stats.n_clients = old.n_clients;
     s->stats.n_paused = old.n_paused;
+    s->stats.query_bytes = old.query_bytes;
+    s->stats.waiting_bytes = old.waiting_bytes;
 }

@@ -3,8 +3,10 @@
  *
  * Reading from a client stops while its session is over its limits or more
  * than output_bytes of replies wait; it goes on by itself. A client that takes
- * none of its waiting replies for write_timeout_ms is closed. Thread: the loop.
- */
+ * none of its waiting replies for write_timeout_ms is closed, and so is one
+ * that has sent part of a command and nothing more for partial_timeout_ms. When
+ * the clients together hold more than query_bytes or outputs_bytes, those are
+ * closed that ask for more, or wait with most. Thread: the loop. */
 #ifndef NODE_SERVER_H
 #define NODE_SERVER_H
 
@@ -23,7 +25,10 @@ struct server_options {
     uint64_t max_clients;
     struct resp_limits limits;
     uint64_t output_bytes;
-    uint64_t idle_timeout_ms; /* 0: never */
+    uint64_t outputs_bytes;      /* of all clients together */
+    uint64_t query_bytes;        /* incomplete commands, of all together */
+    uint64_t partial_timeout_ms; /* of one of them; 0: never */
+    uint64_t idle_timeout_ms;    /* 0: never */
     uint64_t write_timeout_ms;
 };
 
@@ -47,6 +52,9 @@ void server_close(struct server *s);
 struct server_stats {
     uint64_t n_clients, n_accepted, n_refused, n_protocol_errors, n_slow;
     uint64_t n_paused; /* not read at the moment */
+    uint64_t n_partial, n_query_refused, n_evicted;
+    uint64_t query_bytes;   /* of incomplete commands, now */
+    uint64_t waiting_bytes; /* replies, at the last sweep */
     uint64_t input_bytes, output_bytes;
 };
 /* New limits; the address to listen on stays. */

@@ -24,6 +24,12 @@ static void set_defaults(struct service_options *o)
     if (o->session_bytes_max == 0) {
         o->session_bytes_max = 64 * 1024 * 1024;
     }
+    if (o->session_output_max == 0) {
+        o->session_output_max = o->session_bytes_max;
+    }
+    if (o->key_bytes_max == 0) {
+        o->key_bytes_max = STORE_KEY_MAX;
+    }
     if (o->pending_bytes_max == 0) {
         o->pending_bytes_max = 256 * 1024 * 1024;
     }

@@ -38,6 +38,9 @@ struct service_options {
     unsigned request_timeout_ms;  /* wait for a leader or a commit; 0: 5000 */
     uint64_t session_pending_max; /* requests in a session; 0: 16384 */
     uint64_t session_bytes_max;   /* of requests and replies; 0: 64 MiB */
+    uint64_t session_output_max;  /* replies waiting before reads wait; 0: as
+                                   * session_bytes_max */
+    uint64_t key_bytes_max;       /* 0: the store's */
     uint64_t pending_bytes_max;   /* of all waiting requests; 0: 256 MiB */
     uint64_t reply_bytes_max;     /* of one reply; 0: 256 MiB */
     /* Commands with keys are answered -MOVED unless this node leads. */
@@ -98,6 +101,9 @@ bool session_submit(struct session *session, uint32_t argc,
 /* A protocol error: this reply goes out after all others, then
  * session_finished. Also QUIT ends a session this way. */
 void session_fail(struct session *session, const char *error);
+/* The client sends no more; what it has sent is answered, then
+ * session_finished. */
+void session_end(struct session *session);
 bool session_ready(const struct session *session);    /* takes requests */
 bool session_finished(const struct session *session); /* close when sent */
 struct buffer *session_output(struct session *session);

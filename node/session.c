@@ -18,6 +18,7 @@
 #include "node/service_private.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,7 +278,7 @@ static bool emit_first(struct session *session)
                           buffer_size(&r->reply));
         }
     } else if (r->state == REQUEST_READY) {
-        if (buffer_size(&session->output) >= s->options.session_bytes_max) {
+        if (buffer_size(&session->output) >= s->options.session_output_max) {
             if (!session->stalled) {
                 session->stalled = true;
                 s->n_stalled++;
@@ -513,6 +514,23 @@ static void submit_queued(struct session *session,
     session_begin_later(session, r, write ? REQUEST_WRITE : REQUEST_READ);
 }
 
+/* A limit of this node below that of the store. False after an error reply. */
+static bool check_keys(struct service *s, const struct command *command,
+                       uint32_t argc, const struct bytes *argv)
+{
+    int last = command->last_key >= 0 ? command->last_key
+                                      : (int)argc + command->last_key;
+    for (int i = command->first_key; i > 0 && i <= last;
+         i += command->key_step) {
+        if (argv[i].size > s->options.key_bytes_max) {
+            resp_errorf(&s->scratch, "ERR key is larger than %" PRIu64 " bytes",
+                        s->options.key_bytes_max);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool session_submit(struct session *session, uint32_t argc,
                     const struct bytes *argv)
 {
@@ -530,6 +548,10 @@ bool session_submit(struct session *session, uint32_t argc,
     command = session->queue != NULL
                   ? command_check_form(argc, argv, &s->scratch)
                   : command_check(argc, argv, &s->scratch);
+    if (command != NULL && s->options.key_bytes_max < STORE_KEY_MAX &&
+        !check_keys(s, command, argc, argv)) {
+        command = NULL;
+    }
     session->used_ms = service_now_ms(s);
     if (command != NULL) {
         session->last_command = command;
@@ -577,6 +599,11 @@ void session_fail(struct session *session, const char *error)
     resp_error(&s->scratch, error);
     (void)session_reply_scratch(session);
     service_settle(s);
+}
+
+void session_end(struct session *session)
+{
+    session->ending = true;
 }
 
 bool session_speaks_resp3(const struct session *session)
