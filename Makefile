@@ -4,6 +4,7 @@
 #   make             build into build/release
 #   make DEBUG=1     build with checks and debug logging into build/debug
 #   make check       all tests;  make demo: the tour of three nodes
+#   make coverage    lines and branches that the storage tests run
 #   make cluster     three containers, up and healthy;  make cluster-down
 PRESET = $(if $(filter-out 0,$(DEBUG)),debug,release)
 
@@ -12,6 +13,9 @@ all:
 
 check:
 	scripts/check
+
+coverage:
+	scripts/coverage
 
 demo:
 	scripts/demo
@@ -31,4 +35,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all check demo cluster cluster-down format install clean
+.PHONY: all check coverage demo cluster cluster-down format install clean

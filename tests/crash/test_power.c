@@ -30,6 +30,8 @@ enum {
     KEPT = 3000, /* entries behind the last snapshot */
     CUT_US_MIN = 30000,
     CUT_US_MAX = 250000,
+    START_POLL_US = 1000,
+    START_POLLS_MAX = 20000,
     STATUS_BAD = 3
 };
 
@@ -249,8 +251,8 @@ static void open_all(struct writer *w, const char *dir)
         bad(t, "the log begins behind the snapshots", "");
     }
     t->n_torn += report.torn_bytes > 0;
-    t->n_starts++;
     w->term = report.current_term;
+    __atomic_add_fetch(&t->n_starts, 1, __ATOMIC_RELEASE);
 }
 
 static void append_some(struct writer *w)
@@ -332,10 +334,19 @@ static void run_child(struct told *told, const char *dir, uint64_t seed)
 static bool cycle(struct power_disk *disk, struct told *told, uint64_t n)
 {
     struct sim_random random;
+    uint64_t n_starts = told->n_starts;
     int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
         run_child(told, disk->mounted.path, n);
+    }
+    /* Mostly it is to come to writing; each fourth time it may be caught while
+     * it recovers. */
+    for (unsigned i = 0; n % 4 != 0 && i < START_POLLS_MAX; i++) {
+        if (__atomic_load_n(&told->n_starts, __ATOMIC_ACQUIRE) > n_starts) {
+            break;
+        }
+        usleep(START_POLL_US);
     }
     sim_random_init(&random, n * 77);
     usleep((useconds_t)sim_random_range(&random, CUT_US_MIN, CUT_US_MAX));
@@ -378,8 +389,7 @@ int main(int argc, char **argv)
                (unsigned long long)told->term,
                (unsigned long long)told->n_torn);
         /* A run that did too little is void. */
-        ok =
-            told->n_starts * 4 >= n_cycles * 3 && told->durable > n_cycles * 20;
+        ok = told->n_starts * 2 >= n_cycles && told->durable > n_cycles * 20;
     }
     return ok ? 0 : 1;
 }
