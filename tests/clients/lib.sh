@@ -9,9 +9,9 @@ finish() {
     code=$?
     trap - EXIT INT TERM
     [ -z "$LOAD_PID" ] || kill "$LOAD_PID" 2>/dev/null || :
-    [ "$code" = 0 ] || tail -n 20 "$DIR"/cluster*/node-*/log 2>/dev/null || :
-    for cluster in "$DIR"/cluster*; do
-        [ ! -d "$cluster" ] ||
+    [ "$code" = 0 ] || tail -n 20 "$DIR"/*/node-*/log 2>/dev/null || :
+    for cluster in "$DIR"/*/; do
+        [ ! -e "$cluster/cluster.conf" ] ||
             "$CTL" local down --dir "$cluster" >/dev/null 2>&1 || :
     done
     [ -z "$REDIS_PID" ] || kill "$REDIS_PID" 2>/dev/null || :

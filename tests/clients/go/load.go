@@ -57,7 +57,7 @@ type worker struct {
 	load        *load
 	number      int
 	node        int
-	client      *redis.Client
+	client      redis.UniversalClient
 	acked       map[string]string
 	own, shared counts
 }
@@ -93,8 +93,10 @@ func (l *load) stopped() bool {
 	return err == nil || l.late()
 }
 
+// disconnect lets the worker go on at the next address. A cluster's client finds
+// its way by itself.
 func (w *worker) disconnect() {
-	if w.client != nil {
+	if w.client != nil && !w.load.o.cluster {
 		w.client.Close()
 		w.client = nil
 	}
@@ -102,8 +104,10 @@ func (w *worker) disconnect() {
 
 // attempt carries it out once. An error after which a program may not try
 // again ends the load.
-func (w *worker) attempt(what string, f func(c *redis.Client) error) fate {
-	if w.client == nil {
+func (w *worker) attempt(what string, f func(c redis.UniversalClient) error) fate {
+	if w.client == nil && w.load.o.cluster {
+		w.client = w.load.o.connectCluster()
+	} else if w.client == nil {
 		w.node = (w.node + 1) % len(w.load.o.addresses)
 		w.client = w.load.o.connect(w.load.o.addresses[w.node])
 	}
@@ -124,12 +128,15 @@ func (w *worker) attempt(what string, f func(c *redis.Client) error) fate {
 	if name == "CLUSTERDOWN" {
 		return refused // certainly not done
 	}
+	if cluster, ok := w.client.(*redis.ClusterClient); ok {
+		cluster.ReloadState(w.load.ctx) // by itself only every 10 s
+	}
 	w.disconnect()
 	return unknown
 }
 
 // untilAcked is for what may be done twice.
-func (w *worker) untilAcked(what string, f func(c *redis.Client) error) {
+func (w *worker) untilAcked(what string, f func(c redis.UniversalClient) error) {
 	for w.attempt(what, f) != acked {
 		if w.load.late() {
 			die("worker %d: %s is not acknowledged", w.number, what)
@@ -145,7 +152,7 @@ func (w *worker) setAndGet(i int) {
 	if w.load.o.has("expiry") && i%2 == 0 {
 		ttl = time.Hour
 	}
-	w.untilAcked("SET", func(c *redis.Client) error {
+	w.untilAcked("SET", func(c redis.UniversalClient) error {
 		return c.Set(ctx, key, value, ttl).Err()
 	})
 	w.acked[key] = value
@@ -153,7 +160,7 @@ func (w *worker) setAndGet(i int) {
 		// The next node must show it as well.
 		w.disconnect()
 		var got string
-		w.untilAcked("GET", func(c *redis.Client) error {
+		w.untilAcked("GET", func(c redis.UniversalClient) error {
 			var err error
 			got, err = c.Get(ctx, key).Result()
 			if err == redis.Nil {
@@ -169,7 +176,7 @@ func (w *worker) setAndGet(i int) {
 
 func (w *worker) countOwn() {
 	var n int64
-	f := w.attempt("INCR", func(c *redis.Client) error {
+	f := w.attempt("INCR", func(c redis.UniversalClient) error {
 		var err error
 		n, err = c.Incr(w.load.ctx, w.key("counter")).Result()
 		return err
@@ -182,7 +189,7 @@ func (w *worker) countOwn() {
 
 func (w *worker) countShared() {
 	ctx, key := w.load.ctx, w.load.prefix+"shared"
-	w.shared[w.attempt("EXEC", func(c *redis.Client) error {
+	w.shared[w.attempt("EXEC", func(c redis.UniversalClient) error {
 		return c.Watch(ctx, func(tx *redis.Tx) error {
 			n, err := tx.Get(ctx, key).Int64()
 			if err != nil && err != redis.Nil {
@@ -199,7 +206,7 @@ func (w *worker) countShared() {
 
 func (w *worker) pipeline(i int) {
 	key := func(j int) string { return w.key(fmt.Sprintf("%d-%d", i, j)) }
-	w.untilAcked("a pipeline", func(c *redis.Client) error {
+	w.untilAcked("a pipeline", func(c redis.UniversalClient) error {
 		_, err := c.Pipelined(w.load.ctx, func(p redis.Pipeliner) error {
 			for j := 0; j < nPipeline; j++ {
 				p.Set(w.load.ctx, key(j), fmt.Sprintf("v%d", j), 0)
@@ -216,8 +223,11 @@ func (w *worker) pipeline(i int) {
 func (w *worker) run() {
 	for i := 0; !w.load.stopped(); i++ {
 		w.setAndGet(i)
-		w.countOwn()
-		if w.load.o.has("transaction") {
+		// A cluster's client repeats commands by itself: no counting then.
+		if !w.load.o.cluster {
+			w.countOwn()
+		}
+		if !w.load.o.cluster && w.load.o.has("transaction") {
 			w.countShared()
 		}
 		if i%200 == 100 {
@@ -239,7 +249,7 @@ func (l *load) progress() {
 }
 
 // within checks a counter on one node.
-func (l *load) within(c *redis.Client, key string, n counts) {
+func (l *load) within(c redis.UniversalClient, key string, n counts) {
 	got, err := c.Get(l.ctx, key).Int64()
 	if err != nil && err != redis.Nil {
 		die("GET %s: %v", key, err)
@@ -249,19 +259,22 @@ func (l *load) within(c *redis.Client, key string, n counts) {
 	}
 }
 
-func (l *load) verifyKeys(c *redis.Client, w *worker, address string) {
+func (l *load) verifyKeys(c redis.UniversalClient, w *worker, name string) {
 	var some []string
 	check := func() {
-		if len(some) == 0 {
-			return
-		}
-		values, err := c.MGet(l.ctx, some...).Result()
+		gets, err := c.Pipelined(l.ctx, func(p redis.Pipeliner) error {
+			for _, key := range some {
+				p.Get(l.ctx, key)
+			}
+			return nil
+		})
 		if err != nil {
-			die("%s: MGET: %v", address, err)
+			die("%s: GET: %v", name, err)
 		}
-		for i, value := range values {
+		for i, get := range gets {
+			value := get.(*redis.StringCmd).Val()
 			if value != w.acked[some[i]] {
-				die("%s: acknowledged %s is %v", address, some[i], value)
+				die("%s: acknowledged %s is %q", name, some[i], value)
 			}
 		}
 		some = some[:0]
@@ -272,38 +285,35 @@ func (l *load) verifyKeys(c *redis.Client, w *worker, address string) {
 			check()
 		}
 	}
-	check()
+	if len(some) > 0 {
+		check()
+	}
 }
 
-func (l *load) verifyOn(address string) {
-	c := l.o.connect(address)
-	defer c.Close()
+func (l *load) verifyOn(c redis.UniversalClient, name string) {
 	var shared counts
 	for i := range l.workers {
 		w := &l.workers[i]
-		l.verifyKeys(c, w, address)
+		l.verifyKeys(c, w, name)
 		if l.o.has("expiry") && c.PTTL(l.ctx, w.key(0)).Val() <= 0 {
-			die("%s: %s lost its expiry", address, w.key(0))
+			die("%s: %s lost its expiry", name, w.key(0))
 		}
 		l.within(c, w.key("counter"), w.own)
 		shared.add(w.shared)
 	}
 	l.within(c, l.prefix+"shared", shared)
-	found := map[string]bool{}
-	scan := c.Scan(l.ctx, 0, l.prefix+"*", 1000).Iterator()
-	for scan.Next(l.ctx) {
-		found[scan.Val()] = true
-	}
-	if scan.Err() != nil {
-		die("%s: SCAN: %v", address, scan.Err())
+	found, err := scanAll(l.ctx, c, l.prefix+"*", 1000)
+	if err != nil {
+		die("%s: SCAN: %v", name, err)
 	}
 	for i := range l.workers {
 		for key := range l.workers[i].acked {
 			if !found[key] {
-				die("%s: SCAN misses %s", address, key)
+				die("%s: SCAN misses %s", name, key)
 			}
 		}
 	}
+	c.Close()
 }
 
 func runLoad(ctx context.Context, o *options) {
@@ -320,8 +330,13 @@ func runLoad(ctx context.Context, o *options) {
 	if l.late() {
 		die("nobody stopped the load")
 	}
+	if o.cluster {
+		l.verifyOn(o.connectCluster(), "the cluster")
+	}
 	for _, address := range o.addresses {
-		l.verifyOn(address)
+		if !o.cluster {
+			l.verifyOn(o.connect(address), address)
+		}
 	}
 	var own, shared counts
 	nKeys := 0

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sort"
 	"strings"
 	"time"
 
@@ -177,58 +176,48 @@ func (t *tour) pipeline() {
 	}
 }
 
-// scanNode gathers what SCAN of one node gives, each key once.
-func (t *tour) scanNode(c redis.Cmdable, match string) []string {
+// scanAll gathers what SCAN gives, of every master where there are several.
+func scanAll(ctx context.Context, client redis.UniversalClient, match string,
+	count int64) (map[string]bool, error) {
 	found := map[string]bool{}
-	for cursor := uint64(0); ; {
-		keys, next, err := c.Scan(t.ctx, cursor, match, 97).Result()
-		t.ok(err, "SCAN")
-		for _, key := range keys {
-			found[key] = true
+	one := func(ctx context.Context, c *redis.Client) error {
+		keys := c.Scan(ctx, 0, match, count).Iterator()
+		for keys.Next(ctx) {
+			found[keys.Val()] = true
 		}
-		if next == 0 {
-			break
-		}
-		cursor = next
+		return keys.Err()
 	}
-	keys := []string{}
-	for key := range found {
-		keys = append(keys, key)
+	var err error
+	switch c := client.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, one)
+	case *redis.Client:
+		err = one(ctx, c)
 	}
-	sort.Strings(keys)
-	return keys
+	return found, err
 }
 
-func (t *tour) scanAll(match string) []string {
-	cluster, ok := t.client.(*redis.ClusterClient)
-	if !ok {
-		return t.scanNode(t.client, match)
-	}
-	var keys []string
-	t.ok(cluster.ForEachMaster(t.ctx,
-		func(_ context.Context, c *redis.Client) error {
-			keys = append(keys, t.scanNode(c, match)...)
-			return nil
-		}), "SCAN of each master")
-	return keys
+func (t *tour) scanned(match string) map[string]bool {
+	found, err := scanAll(t.ctx, t.client, match, 97)
+	t.ok(err, "SCAN")
+	return found
 }
 
 func (t *tour) scan() {
-	want := []string{}
+	want := map[string]bool{}
 	for i := 0; i < nPipeline; i++ {
-		want = append(want, t.key(fmt.Sprintf("p%d", i)))
+		want[t.key(fmt.Sprintf("p%d", i))] = true
 	}
-	sort.Strings(want)
-	t.check(t.scanAll(t.key("p*")), want, "SCAN MATCH COUNT")
-	t.check(len(t.scanAll(t.key("none*"))), 0, "SCAN of nothing")
+	t.check(t.scanned(t.key("p*")), want, "SCAN MATCH COUNT")
+	t.check(len(t.scanned(t.key("none*"))), 0, "SCAN of nothing")
 	_, err := t.client.Pipelined(t.ctx, func(p redis.Pipeliner) error {
-		for _, key := range want {
+		for key := range want {
 			p.Del(t.ctx, key)
 		}
 		return nil
 	})
 	t.ok(err, "DEL of 1,000")
-	t.check(len(t.scanAll(t.key("p*"))), 0, "SCAN after DEL")
+	t.check(len(t.scanned(t.key("p*"))), 0, "SCAN after DEL")
 }
 
 func runTour(ctx context.Context, o *options) {
