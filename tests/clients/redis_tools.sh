@@ -65,7 +65,7 @@ bench() {
         fail "redis-benchmark $*: $(cat "$DIR/csv" "$DIR/err")"
 }
 
-start_cluster cluster
+start_cluster forward
 expect OK -p "$PORT" set key 'a value'
 expect 'a value' -p $((PORT + 1)) get key
 expect 1 -p $((PORT + 2)) incr n
@@ -88,3 +88,17 @@ for node in 0 1 2; do
 done
 echo 'redis-cli and redis-benchmark: three nodes, every mode'
 "$CTL" wait-healthy --nodes 3 --same-hash --timeout 30 --endpoints "$ENDPOINTS"
+
+# Following redirections; redis-benchmark --cluster wants several masters.
+"$CTL" local down --dir "$DIR/forward" >/dev/null
+start_cluster moved --redirect moved
+for node in 0 1 2; do
+    port=$((PORT + node))
+    expect OK -c -p "$port" set "key:$node" "value $node"
+    expect "value $node" -c -p "$port" get "key:$node"
+    redis-cli --cluster check "127.0.0.1:$port" >"$DIR/out" 2>&1 ||
+        fail "--cluster check: $(cat "$DIR/out")"
+    grep -q 'All 16384 slots covered' "$DIR/out" ||
+        fail "--cluster check: $(cat "$DIR/out")"
+done
+echo 'redis-cli -c and --cluster check: three nodes'
