@@ -72,9 +72,6 @@ load_end() {
     sed -n 's/^load:/  &/p' "$DIR/load.log"
 }
 
-# What the cluster has no commands for yet is left out there.
-CLUSTER_PARTS=session,strings,pipeline,scan,expiry
-
 # The load on addresses $@ while the leader of $1 is killed three times.
 load_with_kills() {
     cluster=$DIR/$1
@@ -111,31 +108,32 @@ for RESP in 2 3; do
     [ "$code" = 0 ] || fail "the tour of a redis-server failed (RESP$RESP)"
     VERSIONS="$VERSIONS $RESP"
     echo "RESP$RESP, nodes 1 and 3:"
-    client tour --resp "$RESP" --parts "$CLUSTER_PARTS" "$A" "$C"
+    client tour --resp "$RESP" "$A" "$C"
     echo "RESP$RESP, nodes 2 and 1:"
-    client tour --resp "$RESP" --parts "$CLUSTER_PARTS" "$B" "$A"
+    client tour --resp "$RESP" "$B" "$A"
     echo "RESP$RESP, load on a redis-server:"
     load_begin "$REDIS"
     load_end
     echo "RESP$RESP, load on the cluster, three kills of the leader:"
-    load_with_kills forward --parts "$CLUSTER_PARTS" "$A" "$B" "$C"
+    load_with_kills forward "$A" "$B" "$C"
 done
 "$CTL" wait-healthy --nodes 3 --same-hash --timeout 60 --endpoints "$ENDPOINTS"
 
 # The same with the library's client for clusters.
+PARTS=session,strings,pipeline,scan,expiry,transaction
 case $LIBRARY in
 hiredis) exit 0 ;; # it has none
 # redis-py does not know where to send commands without a key there, and in
 # Debian 12 has no transactions.
-python) CLUSTER_PARTS=strings,pipeline,scan,expiry ;;
+python) PARTS=strings,pipeline,scan,expiry ;;
 esac
 "$CTL" local down --dir "$DIR/forward" >/dev/null
 start_cluster moved --redirect moved
 addresses
 for RESP in $VERSIONS; do
     echo "RESP$RESP, the client for clusters:"
-    client tour --cluster --resp "$RESP" --parts "$CLUSTER_PARTS" "$A" "$B" "$C"
+    client tour --cluster --resp "$RESP" --parts "$PARTS" "$A" "$B" "$C"
     echo "RESP$RESP, its load, three kills of the leader:"
-    load_with_kills moved --cluster --parts "$CLUSTER_PARTS" "$A" "$B" "$C"
+    load_with_kills moved --cluster --parts "$PARTS" "$A" "$B" "$C"
 done
 "$CTL" wait-healthy --nodes 3 --same-hash --timeout 60 --endpoints "$ENDPOINTS"
