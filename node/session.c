@@ -531,6 +531,13 @@ static bool check_keys(struct service *s, const struct command *command,
     return true;
 }
 
+/* A web page can make a browser send a form here, whose body would be commands
+ * (cross-protocol scripting): its header ends the connection before. */
+static bool is_http(struct bytes name)
+{
+    return command_is(name, "POST") || command_is(name, "HOST:");
+}
+
 bool session_submit(struct session *session, uint32_t argc,
                     const struct bytes *argv)
 {
@@ -557,7 +564,10 @@ bool session_submit(struct session *session, uint32_t argc,
         session->last_command = command;
         service_count_call(s, command);
     }
-    if (command == NULL) {
+    if (command == NULL && is_http(argv[0])) {
+        session_fail(session, "ERR Protocol error: this port speaks the Redis "
+                              "protocol, not HTTP");
+    } else if (command == NULL) {
         session_refused(session, argv[0]);
     } else if (s->stats.pending_bytes >= s->options.pending_bytes_max ||
                session->n_requests >= 2 * s->options.session_pending_max) {

@@ -93,6 +93,102 @@ test_malformed_request_closes_that_connection_with_words(void **state)
     redisFree(bystander);
 }
 
+/* Send to the client port, and print and compare what comes back. */
+static void expect_words(const char *what, const char *bytes, const char *words)
+{
+    char reply[512];
+    talk(cluster.nodes[0].client_port, bytes, strlen(bytes), reply,
+         sizeof reply);
+    print_message("           %s is told \"%.*s\"\n", what,
+                  (int)strcspn(reply, "\r"), reply);
+    if (strcmp(reply, words) != 0) {
+        cluster_fail(&cluster, "%s: \"%s\" expected, not \"%s\"", what, words,
+                     reply);
+    }
+}
+
+static void test_garbage_on_client_port_is_told_what_it_is(void **state)
+{
+    redisContext *bystander = cluster_connect(&cluster, 0);
+    (void)state;
+
+    expect_words("a browser",
+                 "POST / HTTP/1.1\r\nHost: a\r\n\r\nSET stolen 1\r\n",
+                 "-ERR Protocol error: this port speaks the Redis protocol, "
+                 "not HTTP\r\n");
+    expect_words("a browser's GET", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+                 "-ERR wrong number of arguments for 'get' command\r\n"
+                 "-ERR Protocol error: this port speaks the Redis protocol, "
+                 "not HTTP\r\n");
+    expect_words("a word nobody knows", "\x16\x03\x01 hello\r\nQUIT\r\n",
+                 "-ERR unknown command '\x16\x03\x01', with args beginning "
+                 "with: 'hello' \r\n+OK\r\n");
+    expect_words("a wrong length", "*1\r\n$-5\r\n",
+                 "-ERR Protocol error: invalid bulk length\r\n");
+    expect_words("a wrong type", "*1\r\n:5\r\n",
+                 "-ERR Protocol error: expected '$', got ':'\r\n");
+    {
+        redisReply *reply = redisCommand(bystander, "EXISTS stolen");
+        assert_non_null(reply);
+        assert_int_equal(reply->integer, 0);
+        freeReplyObject(reply);
+    }
+    assert_serving(bystander);
+    redisFree(bystander);
+}
+
+static void test_half_a_command_is_told_and_closed(void **state)
+{
+    static const char words[] =
+        "-ERR a command was begun and not completed in time (see "
+        "--client-partial-timeout-ms)\r\n";
+    (void)state;
+
+    freeReplyObject(cluster_command(
+        &cluster, 0, "CONFIG SET client-partial-timeout-ms 500"));
+    expect_words("half a command", "*3\r\n$3\r\nSET\r\n$1", words);
+    freeReplyObject(cluster_command(
+        &cluster, 0, "CONFIG SET client-partial-timeout-ms 60000"));
+}
+
+/* Whether the bytes that came back hold these words, also behind a NUL. */
+static bool holds(const char *bytes, size_t size, const char *words)
+{
+    return memmem(bytes, size, words, strlen(words)) != NULL;
+}
+
+static void test_stranger_on_peer_port_is_told_what_it_is(void **state)
+{
+    static const struct {
+        const char *what, *bytes;
+        size_t size;
+        const char *words;
+    } cases[] = {
+        {"a Redis client", "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n", 28,
+         "no ConcordKV node speaks here (wrong magic)"},
+        {"a browser", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27,
+         "no ConcordKV node speaks here (wrong magic)"},
+        {"a newer node", "CKVhello\377\0\10\0\0\0\0\0yyyyyyyyyyyyyyyyyyyyyyyy",
+         40, "peer protocol version 255, this node speaks 1"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char reply[512];
+        long n = talk(cluster.nodes[0].peer_port, cases[i].bytes, cases[i].size,
+                      reply, sizeof reply);
+        if (n <= 0 || !holds(reply, (size_t)n, cases[i].words)) {
+            cluster_fail(&cluster, "%s: not told \"%s\"", cases[i].what,
+                         cases[i].words);
+        }
+        print_message("           %s on the peer port is told \"%s\"\n",
+                      cases[i].what, cases[i].words);
+    }
+    assert_true(cluster_log_has(&cluster, 0,
+                                "reason=malformed text=\"no ConcordKV node "
+                                "speaks here (wrong magic)\""));
+}
+
 static void test_random_bytes_on_client_port_hurt_nobody(void **state)
 {
     redisContext *bystander = cluster_connect(&cluster, 0);
@@ -165,6 +261,23 @@ static void test_stranger_on_peer_port_is_turned_away(void **state)
     assert_int_equal(cluster_info_u64(&cluster, 0, "raft_term"), term);
 }
 
+/* Show the first lines of node i's log that hold the words. */
+static void print_log_lines(unsigned i, const char *words, unsigned most)
+{
+    FILE *f = fopen(cluster.nodes[i].log_path, "r");
+    char line[1024];
+
+    while (f != NULL && most > 0 && fgets(line, sizeof line, f) != NULL) {
+        if (strstr(line, words) != NULL) {
+            print_message("           node %u logs %s", i + 1, line);
+            most--;
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+}
+
 static void test_node_of_another_cluster_is_not_let_in(void **state)
 {
     static const char *const other[] = {"--cluster-name", "another", NULL};
@@ -191,9 +304,12 @@ static void test_node_of_another_cluster_is_not_let_in(void **state)
     assert_int_equal(cluster_info_u64(&cluster, victim, "raft_leader_id"), 0);
     assert_int_equal(cluster_info_u64(&cluster, (victim + 1) % 3, "raft_term"),
                      term);
-    /* Somebody has to be told: the stranger or those it knocked at. */
-    assert_true(cluster_log_has(&cluster, victim, "cluster") ||
-                cluster_log_has(&cluster, (victim + 1) % 3, "cluster"));
+    /* The operator finds it in either log. */
+    assert_true(
+        cluster_log_has(&cluster, victim, "reason=wrong_cluster") ||
+        cluster_log_has(&cluster, (victim + 1) % 3, "reason=wrong_cluster"));
+    print_log_lines(victim, "reason=wrong_cluster", 1);
+    print_log_lines((victim + 1) % 3, "reason=wrong_cluster", 1);
 
     cluster_node_kill(&cluster, victim);
     memcpy(cluster.nodes[victim].data_dir, own_dir, sizeof own_dir);
@@ -286,6 +402,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             test_malformed_request_closes_that_connection_with_words),
+        cmocka_unit_test(test_garbage_on_client_port_is_told_what_it_is),
+        cmocka_unit_test(test_half_a_command_is_told_and_closed),
+        cmocka_unit_test(test_stranger_on_peer_port_is_told_what_it_is),
         cmocka_unit_test(test_random_bytes_on_client_port_hurt_nobody),
         cmocka_unit_test(test_half_a_request_then_silence_blocks_nobody),
         cmocka_unit_test(test_stranger_on_peer_port_is_turned_away),
