@@ -7,6 +7,11 @@
  * the completed ones, and need not be taken at all: when no return is left,
  * the history is linearizable.
  *
+ * A lease is part of the state. Each operation on a key that has one is tried
+ * with the key still there, and with the key gone just before: the first unless
+ * it was invoked behind the lease's end, the second if the end may come now,
+ * that is, if it does not lie behind the return of an operation still to go.
+ *
  * Three reductions keep many unknown operations cheap. Equal ones (same kind
  * and argument) are taken in order of invocation: any other order can be
  * swapped into this one. Values that nobody saw are taken for one value. And
@@ -33,6 +38,10 @@ struct frame {
     struct node *cursor; /* next completed operation to try */
     bool completed_tried;
     size_t unknown_next;
+    /* The last candidate is to be tried again with the key gone. */
+    bool again;
+    size_t again_op;
+    struct node *again_node;
     size_t taken;            /* operation that led to the frame above */
     struct node *taken_node; /* NULL: an unknown one */
 };
@@ -43,6 +52,7 @@ struct key128 {
 
 struct search {
     const struct linear_op *ops;
+    const struct linear_lease *leases;
     size_t n;
     struct node head; /* before the first */
     struct node *nodes;
@@ -73,10 +83,10 @@ bool linear_apply(const struct linear_op *op, struct linear_state *s)
     case LINEAR_SET:
         s->present = true;
         s->value = op->argument;
+        s->lease = op->lease;
         return true;
     case LINEAR_DEL:
-        s->present = false;
-        s->value = 0;
+        *s = (struct linear_state){false, 0, 0};
         return !known || op->result == (int64_t)old.present;
     case LINEAR_ADD:
         s->value = (old.present ? old.value : 0) + op->argument;
@@ -88,14 +98,25 @@ bool linear_apply(const struct linear_op *op, struct linear_state *s)
             s->value = op->argument;
         }
         return !known || op->result == (int64_t)!old.present;
+    case LINEAR_EXPIRE:
+        s->lease = old.present ? op->lease : 0;
+        return !known || op->result == (int64_t)old.present;
+    case LINEAR_PERSIST:
+        s->lease = 0;
+        return !known || op->result == (int64_t)(old.lease != 0);
+    case LINEAR_TTL:
+        return !known || op->result == (!s->present     ? -2
+                                        : s->lease == 0 ? -1
+                                                        : 1);
     }
     return false;
 }
 
 void linear_print(const struct linear_op *op, char *out, size_t size)
 {
-    static const char *const names[] = {"GET", "SET",   "DEL",
-                                        "ADD", "SETNX", "EXISTS"};
+    static const char *const names[] = {"GET",    "SET",     "DEL",
+                                        "ADD",    "SETNX",   "EXISTS",
+                                        "EXPIRE", "PERSIST", "TTL"};
     char result[32] = "unknown";
 
     if (op->returned != LINEAR_NEVER && op->absent) {
@@ -103,8 +124,10 @@ void linear_print(const struct linear_op *op, char *out, size_t size)
     } else if (op->returned != LINEAR_NEVER) {
         snprintf(result, sizeof result, "%" PRId64, op->result);
     }
-    snprintf(out, size, "[%" PRIu64 ", %" PRIu64 "] %s %" PRId64 " -> %s",
-             op->invoked, op->returned, names[op->kind], op->argument, result);
+    snprintf(out, size,
+             "[%" PRIu64 ", %" PRIu64 "] %s %" PRId64 " lease %zu -> %s",
+             op->invoked, op->returned, names[op->kind], op->argument,
+             op->lease, result);
 }
 
 static uint64_t mix(uint64_t z)
@@ -138,7 +161,8 @@ static bool remember(struct search *s, const struct linear_state *state)
     struct key128 k = s->taken_key;
     size_t i;
 
-    k.low ^= mix((uint64_t)state->value ^ 0x5bd1e995u) + state->present;
+    k.low ^= mix((uint64_t)state->value ^ 0x5bd1e995u) + state->present +
+             mix(state->lease);
     k.high ^= mix(~(uint64_t)state->value) + 2 * (uint64_t)state->present;
     if (k.low == 0 && k.high == 0) {
         k.high = 1;
@@ -212,6 +236,11 @@ static bool candidate(struct search *s, struct frame *f, size_t *op,
 {
     uint64_t first_return;
 
+    if (f->again) {
+        *op = f->again_op;
+        *x = f->again_node;
+        return true;
+    }
     if (!f->completed_tried && f->cursor != NULL && !f->cursor->is_return) {
         *x = f->cursor;
         *op = f->cursor->op;
@@ -236,6 +265,35 @@ static bool candidate(struct search *s, struct frame *f, size_t *op,
     return false;
 }
 
+/* When the first of the completed operations that are left has returned. */
+static uint64_t first_return_left(const struct search *s)
+{
+    const struct node *x = s->head.next;
+
+    while (x != NULL && !x->is_return) {
+        x = x->next;
+    }
+    return x != NULL ? x->time : UINT64_MAX;
+}
+
+/* The state before an operation, with the key gone or still there: false, it
+ * can not be so. */
+static bool lease_allows(const struct search *s, const struct linear_op *op,
+                         bool gone, struct linear_state *state)
+{
+    const struct linear_lease *lease;
+
+    if (state->lease == 0) {
+        return !gone;
+    }
+    lease = &s->leases[state->lease - 1];
+    if (!gone) {
+        return lease->must == LINEAR_NEVER || op->invoked < lease->must;
+    }
+    *state = (struct linear_state){false, 0, 0};
+    return lease->may != LINEAR_NEVER && lease->may < first_return_left(s);
+}
+
 static void enter(struct search *s, struct linear_state state)
 {
     s->frames[s->depth++] = (struct frame){
@@ -253,6 +311,7 @@ static enum linear_verdict run(struct search *s, struct linear_state initial,
         struct linear_state state = f->state;
         struct node *x;
         size_t op;
+        bool gone = f->again;
         if (!candidate(s, f, &op, &x)) {
             if (--s->depth == 0) {
                 return LINEAR_NO;
@@ -264,7 +323,11 @@ static enum linear_verdict run(struct search *s, struct linear_state initial,
         if (++s->steps > steps_max) {
             return LINEAR_UNDECIDED;
         }
-        if (!linear_apply(&s->ops[op], &state)) {
+        f->again = !gone && state.lease != 0;
+        f->again_op = op;
+        f->again_node = x;
+        if (!lease_allows(s, &s->ops[op], gone, &state) ||
+            !linear_apply(&s->ops[op], &state)) {
             continue;
         }
         take(s, op, x);
@@ -288,7 +351,8 @@ static int by_time(const void *x, const void *y)
 
 static bool equal_unknown(const struct linear_op *x, const struct linear_op *y)
 {
-    return x->kind == y->kind && x->argument == y->argument;
+    return x->kind == y->kind && x->argument == y->argument &&
+           x->lease == y->lease;
 }
 
 /* Sorted nodes, then links, then the pairs. */
@@ -328,7 +392,8 @@ static void build_unknown(struct search *s, const bool *dropped)
     for (size_t i = 0; i < s->n; i++) {
         size_t k;
         if (s->ops[i].returned != LINEAR_NEVER || dropped[i] ||
-            s->ops[i].kind == LINEAR_GET || s->ops[i].kind == LINEAR_EXISTS) {
+            s->ops[i].kind == LINEAR_GET || s->ops[i].kind == LINEAR_EXISTS ||
+            s->ops[i].kind == LINEAR_TTL) {
             continue; /* A read that nobody saw changes nothing. */
         }
         for (k = s->n_unknown;
@@ -350,10 +415,11 @@ static void build_unknown(struct search *s, const bool *dropped)
 }
 
 static enum linear_verdict check(const struct linear_op *ops, size_t n,
+                                 const struct linear_lease *leases,
                                  struct linear_state initial,
                                  uint64_t steps_max, const bool *dropped)
 {
-    struct search s = {.ops = ops, .n = n};
+    struct search s = {.ops = ops, .leases = leases, .n = n};
     enum linear_verdict verdict;
 
     s.nodes = calloc(2 * n + 1, sizeof *s.nodes);
@@ -425,9 +491,10 @@ static bool drop_unseen(const struct linear_op *ops, size_t n, bool *dropped)
     return any;
 }
 
-enum linear_verdict linear_check(const struct linear_op *ops, size_t n,
-                                 struct linear_state initial,
-                                 uint64_t steps_max)
+enum linear_verdict linear_check_leases(const struct linear_op *ops, size_t n,
+                                        const struct linear_lease *leases,
+                                        struct linear_state initial,
+                                        uint64_t steps_max)
 {
     bool *dropped = calloc(n + 1, sizeof *dropped);
     struct linear_op *merged = merge_unseen(ops, n);
@@ -438,13 +505,20 @@ enum linear_verdict linear_check(const struct linear_op *ops, size_t n,
         ops = merged;
     }
     if (drop_unseen(ops, n, dropped)) {
-        verdict = check(ops, n, initial, steps_max, dropped);
+        verdict = check(ops, n, leases, initial, steps_max, dropped);
         memset(dropped, 0, n * sizeof *dropped);
     }
     if (verdict != LINEAR_YES) {
-        verdict = check(ops, n, initial, steps_max, dropped);
+        verdict = check(ops, n, leases, initial, steps_max, dropped);
     }
     free(merged);
     free(dropped);
     return verdict;
+}
+
+enum linear_verdict linear_check(const struct linear_op *ops, size_t n,
+                                 struct linear_state initial,
+                                 uint64_t steps_max)
+{
+    return linear_check_leases(ops, n, NULL, initial, steps_max);
 }

@@ -20,6 +20,7 @@ void sim_options_init(struct sim_options *o, uint64_t seed)
         .trailing_entries = 64,
         .inflight_entries = 32,
         .request_timeout_ms = 2000,
+        .skew_ms_max = 1000,
     };
 }
 

@@ -5,6 +5,7 @@
  *   sim_net                        network under struct replica_io
  *   sim_node, sim_node_io          a process: replica, service, their world
  *   sim_client, sim_history        clients, and what they saw
+ *   sim_lease                      when keys of theirs may and must expire
  *   sim_check                      invariants, watched from outside
  *   sim_fault, sim_aim             random and aimed faults
  *   sim_plan                       one run from seed to verdict (sim_run)
@@ -46,7 +47,8 @@ struct sim_options {
     uint64_t snapshot_log_bytes, snapshot_entries, trailing_entries;
     unsigned inflight_entries;
     unsigned request_timeout_ms;
-    bool weak_syncs; /* nodes draw their sync policies, and new ones */
+    bool weak_syncs;      /* nodes draw their sync policies, and new ones */
+    unsigned skew_ms_max; /* of wall clocks, either way, at first */
     bool flush_late; /* several events of a node before one replica_flush */
 };
 
@@ -147,6 +149,7 @@ struct sim_node {
     uint64_t truncations_seen;
     uint64_t log_first_seen;
     uint64_t segments_seen;
+    uint64_t expired_seen;
     bool was_leader;
 };
 
@@ -182,6 +185,7 @@ void sim_node_receive(struct sim_node *n, unsigned from, void *block,
                       size_t size);
 void sim_node_peer(struct sim_node *n, unsigned peer, bool connected);
 uint64_t sim_node_now_ms(const struct sim_node *n);
+uint64_t sim_node_wall_ms(const struct sim_node *n);
 
 /* ---- the judge (sim_check.c) ---- */
 
@@ -192,6 +196,7 @@ struct sim_ledger_entry {
     uint64_t payload;      /* checksum of what was applied */
     bool has_hash;
     struct checksum128 hash; /* of the state after it */
+    uint64_t clock_ms;       /* of that state */
 };
 
 struct sim_vote {
@@ -230,16 +235,6 @@ void sim_check_final(struct sim *sim);
 
 /* ---- clients (sim_client.c) ---- */
 
-struct sim_key {
-    char name[16];
-    bool counter;
-    struct linear_op *ops;
-    size_t n_ops, capacity;
-    /* Counters: sums of what was acknowledged, and what may have happened. */
-    int64_t added_min, added_max;
-    bool tally_off; /* it was deleted or may have been */
-};
-
 enum sim_op_kind {
     SIM_OP_GET,
     SIM_OP_SET,
@@ -249,7 +244,32 @@ enum sim_op_kind {
     SIM_OP_SETNX,
     SIM_OP_EXISTS,
     SIM_OP_MGET,
-    SIM_OP_MSET
+    SIM_OP_MSET,
+    SIM_OP_SETPX,
+    SIM_OP_PEXPIRE,
+    SIM_OP_PERSIST,
+    SIM_OP_PTTL
+};
+
+/* What is known of a lease beyond its moments: which operation asked for it (by
+ * the value it set, or the time to live), and when it ends. */
+struct sim_lease_fact {
+    enum sim_op_kind kind;
+    int64_t tag;
+    uint64_t end_ms; /* 0: its entry was not seen applied */
+};
+
+struct sim_key {
+    char name[16];
+    bool counter;
+    struct linear_op *ops;
+    size_t n_ops, capacity;
+    struct linear_lease *leases; /* those of the history, with facts */
+    struct sim_lease_fact *lease_facts;
+    size_t n_leases, leases_capacity;
+    /* Counters: sums of what was acknowledged, and what may have happened. */
+    int64_t added_min, added_max;
+    bool tally_off; /* it was deleted or may have been */
 };
 
 enum { SIM_OP_KEYS_MAX = 4, SIM_PIPELINE_MAX = 4 };
@@ -260,6 +280,7 @@ struct sim_op {
     unsigned key[SIM_OP_KEYS_MAX];
     size_t at[SIM_OP_KEYS_MAX]; /* its linear_op in the key's history */
     int64_t argument;
+    int64_t ttl_ms; /* SETPX, PEXPIRE */
     uint64_t started_us;
 };
 
@@ -313,6 +334,22 @@ bool sim_history_check(struct sim *sim);
 /* Write the histories as JSON lines. */
 void sim_history_write(struct sim *sim, FILE *out);
 
+/* ---- keys that expire (sim_lease.c) ---- */
+
+/* No leader's clock is above this now. */
+uint64_t sim_clock_bound_ms(struct sim *sim);
+/* Bring the moments of all leases up to now: before each moment of the
+ * histories. */
+void sim_leases_update(struct sim *sim);
+/* Set the wall clock of a node by so much. */
+void sim_node_set_wall(struct sim_node *n, int64_t by_ms);
+/* A lease of a key, to be known again by kind and tag when it is applied; its
+ * number. */
+size_t sim_lease_new(struct sim_key *key, enum sim_op_kind kind, int64_t tag);
+/* An entry was applied for the first time; the state's clock after it. */
+void sim_lease_applied(struct sim *sim, const struct proposal *p,
+                       uint64_t clock_ms);
+
 /* ---- faults (sim_fault.c, sim_aim.c) ---- */
 
 struct sim_faults {
@@ -358,8 +395,12 @@ struct sim {
     struct sim_key keys[SIM_KEYS_MAX];
     unsigned n_keys;
     int64_t value_padding; /* bytes added to values; -1: draw */
-    int64_t n_values;      /* each written value has a number of its own */
-    uint64_t n_moments;    /* order of invocations and returns */
+    struct sim_clock_bound {
+        uint64_t ms, at_us;
+    } clock_bound;      /* sim_lease.c */
+    int64_t n_ttls;     /* each time to live given by PEXPIRE is another */
+    int64_t n_values;   /* each written value has a number of its own */
+    uint64_t n_moments; /* order of invocations and returns */
     struct sim_faults faults;
     uint64_t n_acknowledged;
     uint64_t n_crashes;

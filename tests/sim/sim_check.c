@@ -9,7 +9,8 @@
  *   - when an index is first seen committed, a majority has it on disk;
  *   - the commit index, the applied index and the term never go back in a
  *     life; the log is never cut at or below the commit index;
- *   - equal index, equal entry, equal state hash;
+ *   - equal index, equal entry, equal state hash, equal clock; the clock never
+ *     goes back, and is none that no leader can have had;
  *   - after a restart nothing is missing that the log had called durable, and
  *     the term is not below one that was sent in a message. */
 #include "tests/sim/sim.h"
@@ -22,7 +23,7 @@
 #include "node/replica_state.h"
 #include "raftlog/internal.h"
 
-enum { VOTES_MAX = 256 };
+enum { VOTES_MAX = 256, SWEPT_WITHIN_MS = 2000 };
 
 /* ---- ledger ---- */
 
@@ -222,13 +223,15 @@ static void record_vote(struct sim_node *n, uint64_t term, unsigned candidate)
 
 /* ---- what leaves a node ---- */
 
-static void cover_sent(const struct sim_node *n, enum wire_type type)
+static void cover_sent(const struct wire_frame *frame, enum wire_type type)
 {
-    (void)n;
     if (type == WIRE_FORWARD) {
         COVER(write_forwarded);
     } else if (type == WIRE_READ_INDEX_RESULT) {
         COVER(read_on_follower);
+    } else if (type == WIRE_READ_INDEX &&
+               frame->head[frame->head_size - 1] != 0) {
+        COVER(read_settled);
     }
 }
 
@@ -240,7 +243,7 @@ void sim_check_sent(struct sim_node *n, unsigned to,
     uint64_t term = byte_get_u64(&r);
     bool durable = false; /* the term must be on disk before it leaves */
 
-    cover_sent(n, type);
+    cover_sent(frame, type);
     if (type == WIRE_APPEND_ENTRIES) {
         durable = true;
         check_leader(n, term);
@@ -278,11 +281,34 @@ void sim_check_sent(struct sim_node *n, unsigned to,
 
 /* ---- what a node applies ---- */
 
+static void check_clock(struct sim_node *n, struct sim_ledger_entry *e,
+                        uint64_t index)
+{
+    uint64_t clock_ms = replica_clock(n->replica);
+    uint64_t before_ms =
+        index > 0 ? ledger_at(&n->sim->check, index - 1)->clock_ms : 0;
+
+    if (e->has_hash && e->clock_ms != clock_ms) {
+        sim_fail(n->sim,
+                 "node %u has clock %" PRIu64 " at index %" PRIu64
+                 ", another had %" PRIu64,
+                 n->id, clock_ms, index, e->clock_ms);
+    }
+    if (clock_ms < before_ms || clock_ms > sim_clock_bound_ms(n->sim)) {
+        sim_fail(n->sim,
+                 "node %u has clock %" PRIu64 " at index %" PRIu64
+                 ", after %" PRIu64 ", no leader's is above %" PRIu64,
+                 n->id, clock_ms, index, before_ms, sim_clock_bound_ms(n->sim));
+    }
+    e->clock_ms = clock_ms;
+}
+
 static void check_hash(struct sim_node *n, struct sim_ledger_entry *e,
                        uint64_t index)
 {
     struct checksum128 hash = store_hash(replica_store(n->replica));
 
+    check_clock(n, e, index);
     if (!e->has_hash) {
         e->has_hash = true;
         e->hash = hash;
@@ -351,6 +377,9 @@ void sim_check_applied(struct sim_node *n, uint64_t index, uint64_t term,
     if (!e->has_payload) {
         n->sim->check.n_applied++;
     }
+    if (!e->has_payload && p != NULL && n->replica != NULL) {
+        sim_lease_applied(n->sim, p, replica_clock(n->replica));
+    }
     e->has_payload = true;
     e->payload = payload;
     /* Not here when replica_open applies: the replica is not known yet. */
@@ -404,6 +433,19 @@ static void cover_log(struct sim_node *n)
     n->truncations_seen = stats.n_truncations;
     n->segments_seen = stats.n_segments;
     n->log_first_seen = first;
+}
+
+static void cover_expiry(struct sim_node *n)
+{
+    const struct replica *r = n->replica;
+
+    if (r->n_expired > n->expired_seen) {
+        COVER(key_swept);
+    }
+    n->expired_seen = r->n_expired;
+    if (replica_is_leader(r) && r->expiry.clock_ms > sim_node_wall_ms(n)) {
+        COVER(leader_clock_ahead);
+    }
 }
 
 /* Entries that were not even handed to the disk, or are still on their way,
@@ -467,6 +509,7 @@ void sim_check_node(struct sim_node *n)
     n->lossy = n->lossy && r->forgot.active;
     check_durable(n);
     cover_log(n);
+    cover_expiry(n);
 }
 
 void sim_check_started(struct sim_node *n)
@@ -550,6 +593,21 @@ bool sim_check_converged(struct sim *sim)
     return true;
 }
 
+/* A leader that can write leaves nothing for long that is due. */
+static void check_swept(struct sim *sim)
+{
+    const struct sim_node *n = sim_leader(sim);
+    uint64_t next_ms =
+        n != NULL ? store_next_expiry(replica_store(n->replica)) : 0;
+
+    if (next_ms != 0 && next_ms + SWEPT_WITHIN_MS < sim_node_wall_ms(n)) {
+        sim_fail(sim,
+                 "leader %u has left a key that expired at %" PRIu64
+                 ", its wall clock is %" PRIu64,
+                 n->id, next_ms, sim_node_wall_ms(n));
+    }
+}
+
 void sim_check_final(struct sim *sim)
 {
     const struct checksum128 *hash = NULL;
@@ -574,4 +632,5 @@ void sim_check_final(struct sim *sim)
         }
         hash = &hashes[id];
     }
+    check_swept(sim);
 }

@@ -7,7 +7,8 @@
  *
  * Keys: registers hold numbers written once each ("v17" and padding),
  * counters are only incremented, pairs are written by MSET with the same
- * number on both sides and must never be read with two different ones. */
+ * number on both sides and must never be read with two different ones; leased
+ * keys are registers that expire. */
 #include "tests/sim/sim.h"
 
 #include <assert.h>
@@ -15,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_REGISTERS = 4, N_COUNTERS = 3 };
+enum { N_REGISTERS = 4, N_COUNTERS = 3, N_PAIRED = 2, N_LEASED = 2 };
+
+/* Times to live that PEXPIRE gives in a run; each is another one. */
+enum { TTLS_MAX = 1999 };
 
 static void on_output(void *ctx)
 {
@@ -65,10 +69,10 @@ static size_t make_value(struct sim *sim, const struct sim_op *op, char *out,
 
 static void submit_to_session(struct sim_client *c, const struct sim_op *op)
 {
-    static const char *const names[] = {"GET",    "SET",    "DEL",
-                                        "INCR",   "INCRBY", "SETNX",
-                                        "EXISTS", "MGET",   "MSET"};
-    struct bytes argv[2 * SIM_OP_KEYS_MAX + 1];
+    static const char *const names[] = {
+        "GET",  "SET",  "DEL", "INCR",    "INCRBY",  "SETNX", "EXISTS",
+        "MGET", "MSET", "SET", "PEXPIRE", "PERSIST", "PTTL"};
+    struct bytes argv[2 * SIM_OP_KEYS_MAX + 3];
     char value[6000];
     char number[32];
     size_t value_size = make_value(c->sim, op, value, sizeof value);
@@ -78,15 +82,23 @@ static void submit_to_session(struct sim_client *c, const struct sim_op *op)
     for (unsigned i = 0; i < op->n_keys; i++) {
         argv[argc++] = text_bytes(c->sim->keys[op->key[i]].name);
         if (op->kind == SIM_OP_SET || op->kind == SIM_OP_SETNX ||
-            op->kind == SIM_OP_MSET) {
+            op->kind == SIM_OP_MSET || op->kind == SIM_OP_SETPX) {
             argv[argc++] = (struct bytes){(uint8_t *)value, value_size};
         } else if (op->kind == SIM_OP_INCRBY) {
             snprintf(number, sizeof number, "%" PRId64, op->argument);
             argv[argc++] = text_bytes(number);
         }
     }
-    sim_trace(c->sim, "c%u n%u %s %s %" PRId64, c->id, c->node, names[op->kind],
-              c->sim->keys[op->key[0]].name, op->argument);
+    if (op->kind == SIM_OP_SETPX) {
+        argv[argc++] = text_bytes("PX");
+    }
+    if (op->kind == SIM_OP_SETPX || op->kind == SIM_OP_PEXPIRE) {
+        snprintf(number, sizeof number, "%" PRId64, op->ttl_ms);
+        argv[argc++] = text_bytes(number);
+    }
+    sim_trace(c->sim, "c%u n%u %s %s %" PRId64 " %" PRId64, c->id, c->node,
+              names[op->kind], c->sim->keys[op->key[0]].name, op->argument,
+              op->ttl_ms);
     (void)session_submit(c->session, argc, argv);
 }
 
@@ -119,10 +131,52 @@ static struct sim_op pair(enum sim_op_kind kind, int64_t argument)
     return op;
 }
 
+static struct sim_op draw_leased_op(struct sim *sim)
+{
+    struct sim_random *random = &sim->client_random;
+    unsigned key = N_REGISTERS + N_COUNTERS + N_PAIRED +
+                   (unsigned)sim_random_below(random, N_LEASED);
+    uint64_t draw = sim_random_below(random, 100);
+    struct sim_op op;
+
+    if (draw < 25) {
+        op = one_key(SIM_OP_SETPX, key, ++sim->n_values);
+        op.ttl_ms = (int64_t)sim_random_delay(random, 10, 3000);
+        return op;
+    }
+    if (draw < 33 && sim->n_ttls < TTLS_MAX) {
+        op = one_key(SIM_OP_PEXPIRE, key, 0);
+        /* A prime: no time comes twice. */
+        op.ttl_ms = 10 + sim->n_ttls++ * 577 % TTLS_MAX;
+        return op;
+    }
+    if (draw < 75) {
+        return one_key(SIM_OP_GET, key, 0);
+    }
+    if (draw < 80) {
+        return one_key(SIM_OP_SET, key, ++sim->n_values);
+    }
+    if (draw < 85) {
+        return one_key(SIM_OP_PERSIST, key, 0);
+    }
+    if (draw < 92) {
+        return one_key(SIM_OP_PTTL, key, 0);
+    }
+    if (draw < 96) {
+        return one_key(SIM_OP_SETNX, key, ++sim->n_values);
+    }
+    return draw < 98 ? one_key(SIM_OP_EXISTS, key, 0)
+                     : one_key(SIM_OP_DEL, key, 0);
+}
+
 static struct sim_op draw_op(struct sim *sim)
 {
     struct sim_random *random = &sim->client_random;
     uint64_t draw = sim_random_below(random, 100);
+
+    if (sim_random_chance(random, 250)) {
+        return draw_leased_op(sim);
+    }
 
     if (draw < 22) {
         return one_key(SIM_OP_GET, register_key(sim), 0);
@@ -309,6 +363,10 @@ void sim_clients_open(struct sim *sim, unsigned n_clients)
     }
     (void)sim_key_find(sim, "pa");
     (void)sim_key_find(sim, "pb");
+    for (unsigned i = 0; i < N_LEASED; i++) {
+        snprintf(name, sizeof name, "e%u", i);
+        (void)sim_key_find(sim, name);
+    }
     sim->value_padding = -1;
     sim->n_clients = n_clients;
     for (unsigned i = 0; i < n_clients; i++) {
@@ -339,5 +397,7 @@ void sim_clients_close(struct sim *sim)
     }
     for (unsigned i = 0; i < sim->n_keys; i++) {
         free(sim->keys[i].ops);
+        free(sim->keys[i].leases);
+        free(sim->keys[i].lease_facts);
     }
 }

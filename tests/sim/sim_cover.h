@@ -67,6 +67,9 @@
     X(write_forwarded)                                                         \
     X(write_retried)                                                           \
     X(read_on_follower)                                                        \
+    X(key_swept)                                                               \
+    X(read_settled)                                                            \
+    X(leader_clock_ahead)                                                      \
     X(outcome_unknown)                                                         \
     X(answer_clusterdown)                                                      \
     X(client_gave_up)                                                          \

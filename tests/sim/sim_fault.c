@@ -339,8 +339,8 @@ static void fault_rot(struct sim *sim, struct sim_node *n)
 static void fault_clock(struct sim *sim, struct sim_node *n)
 {
     COVER(clock_jump);
-    n->clock_skew_ms +=
-        (int64_t)sim_random_below(&sim->faults.random, 20001) - 10000;
+    sim_node_set_wall(n, (int64_t)sim_random_below(&sim->faults.random, 20001) -
+                             10000);
 }
 
 /* A clean stop, now and then hit by a crash on its way. */

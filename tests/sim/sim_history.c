@@ -53,8 +53,15 @@ static enum linear_kind linear_kind_of(enum sim_op_kind kind)
 {
     switch (kind) {
     case SIM_OP_SET:
+    case SIM_OP_SETPX:
     case SIM_OP_MSET:
         return LINEAR_SET;
+    case SIM_OP_PEXPIRE:
+        return LINEAR_EXPIRE;
+    case SIM_OP_PERSIST:
+        return LINEAR_PERSIST;
+    case SIM_OP_PTTL:
+        return LINEAR_TTL;
     case SIM_OP_DEL:
         return LINEAR_DEL;
     case SIM_OP_INCR:
@@ -75,6 +82,7 @@ void sim_history_invoked(struct sim_client *c, struct sim_op *op)
 {
     struct sim *sim = c->sim;
 
+    sim_leases_update(sim);
     op->started_us = sim->clock.now_us;
     for (unsigned i = 0; i < op->n_keys; i++) {
         struct sim_key *key = &sim->keys[op->key[i]];
@@ -83,6 +91,11 @@ void sim_history_invoked(struct sim_client *c, struct sim_op *op)
             .argument = op->argument,
             .invoked = ++sim->n_moments,
         };
+        if (op->kind == SIM_OP_SETPX || op->kind == SIM_OP_PEXPIRE) {
+            l.lease = sim_lease_new(key, op->kind,
+                                    op->kind == SIM_OP_SETPX ? op->argument
+                                                             : op->ttl_ms);
+        }
         op->at[i] = history_add(key, l);
         if (l.kind == LINEAR_ADD) {
             key->added_max += op->argument;
@@ -179,7 +192,10 @@ static int64_t value_of(const struct reply *r)
 
 static void note_value(struct linear_op *l, const struct reply *r)
 {
-    if (r->type == ':') {
+    if (r->type == ':' && l->kind == LINEAR_TTL) {
+        /* How long exactly is between the clocks. */
+        l->result = r->integer < 0 ? r->integer : 1;
+    } else if (r->type == ':') {
         l->result = r->integer;
     } else if (r->null) {
         l->absent = true;
@@ -212,6 +228,7 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
     struct sim *sim = c->sim;
     struct reply head, item;
 
+    sim_leases_update(sim);
     (void)parse(&at, end, &head);
     if (head.type == '*' && head.integer != (int64_t)op->n_keys) {
         sim_fail(sim, "MGET of %u keys gave %" PRId64 " values", op->n_keys,
@@ -292,6 +309,14 @@ static void print_key(struct sim *sim, const struct sim_key *key)
         linear_print(&key->ops[i], line, sizeof line);
         fprintf(sim->options.out, "history %s %s\n", key->name, line);
     }
+    for (size_t i = 0; i < key->n_leases && sim->options.trace; i++) {
+        fprintf(sim->options.out,
+                "history %s lease %zu of %" PRId64 " ends %" PRIu64
+                " may %" PRIu64 " must %" PRIu64 "\n",
+                key->name, i + 1, key->lease_facts[i].tag,
+                key->lease_facts[i].end_ms, key->leases[i].may,
+                key->leases[i].must);
+    }
 }
 
 /* The final value of a counter lies between the sum of what was acknowledged
@@ -323,12 +348,12 @@ static void check_tally(struct sim *sim, const struct sim_key *key)
 
 bool sim_history_check(struct sim *sim)
 {
-    static const struct linear_state absent = {false, 0};
+    static const struct linear_state absent = {false, 0, 0};
 
     for (unsigned i = 0; i < sim->n_keys && !sim->failed; i++) {
         const struct sim_key *key = &sim->keys[i];
-        enum linear_verdict verdict =
-            linear_check(key->ops, key->n_ops, absent, LINEAR_STEPS_MAX);
+        enum linear_verdict verdict = linear_check_leases(
+            key->ops, key->n_ops, key->leases, absent, LINEAR_STEPS_MAX);
         if (verdict == LINEAR_YES) {
             check_tally(sim, key);
             continue;
@@ -343,8 +368,9 @@ bool sim_history_check(struct sim *sim)
 
 void sim_history_write(struct sim *sim, FILE *out)
 {
-    static const char *const names[] = {"get",  "set",   "del",
-                                        "incr", "setnx", "exists"};
+    static const char *const names[] = {"get",    "set",     "del",
+                                        "incr",   "setnx",   "exists",
+                                        "expire", "persist", "ttl"};
 
     for (unsigned i = 0; i < sim->n_keys; i++) {
         const struct sim_key *key = &sim->keys[i];

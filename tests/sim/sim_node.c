@@ -79,6 +79,7 @@ static void reset_life(struct sim_node *n)
     n->truncations_seen = 0;
     n->log_first_seen = 0;
     n->segments_seen = 0;
+    n->expired_seen = 0;
     n->was_leader = false;
     n->errors_before = n->disk.stats.n_errors_injected;
     sim_random_fork(&n->sim->random, "node", n->life << 8 | n->id, &n->random);
@@ -661,7 +662,9 @@ void sim_node_init(struct sim_node *n, struct sim *sim, unsigned id)
     sim_random_fork(&sim->random, "clock", id, &random);
     n->monotonic_base = sim_random_below(&random, 1000000000);
     n->drift_ppm = (int64_t)sim_random_below(&random, 2001) - 1000;
-    n->clock_skew_ms = (int64_t)sim_random_below(&random, 2001) - 1000;
+    n->clock_skew_ms =
+        (int64_t)sim_random_below(&random, 2 * sim->options.skew_ms_max + 1) -
+        (int64_t)sim->options.skew_ms_max;
 }
 
 void sim_node_close(struct sim_node *n)

@@ -34,12 +34,15 @@ static uint64_t io_now_us(void *ctx)
     return n->monotonic_base * 1000 + local_us(n, n->sim->clock.now_us);
 }
 
-static uint64_t io_clock_ms(void *ctx)
+uint64_t sim_node_wall_ms(const struct sim_node *n)
 {
-    const struct sim_node *n = ctx;
-
     return (uint64_t)((int64_t)(1700000000000 + n->sim->clock.now_us / 1000) +
                       n->clock_skew_ms);
+}
+
+static uint64_t io_clock_ms(void *ctx)
+{
+    return sim_node_wall_ms(ctx);
 }
 
 static uint64_t io_random(void *ctx)

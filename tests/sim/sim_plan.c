@@ -42,6 +42,9 @@ static void draw_options(struct sim_options *o)
         o->trailing_entries = o->inflight_entries; /* C-RAFT.md B3 */
     }
     o->request_timeout_ms = (unsigned)sim_random_range(&r, 500, 3000);
+    o->skew_ms_max = sim_random_chance(&r, 500)
+                         ? 0
+                         : (unsigned)sim_random_range(&r, 1, 2000);
     o->flush_late = sim_random_chance(&r, 500);
     o->weak_syncs = sim_random_chance(&r, 350);
 }

@@ -359,7 +359,7 @@ static void do_aim(struct scenario *s, unsigned n, char **w)
 static void do_clock(struct scenario *s, unsigned n, char **w)
 {
     (void)n;
-    scenario_node(s, w[1])->clock_skew_ms += strtoll(w[2], NULL, 10);
+    sim_node_set_wall(scenario_node(s, w[1]), strtoll(w[2], NULL, 10));
 }
 
 /* drain NODE, snapshot NODE */
@@ -531,9 +531,11 @@ static const struct {
     {"incr", 4, 4, false, scenario_operation},
     {"delete", 4, 4, false, scenario_operation},
     {"setnx", 5, 5, false, scenario_operation},
+    {"write-px", 6, 6, false, scenario_operation},
+    {"persist", 4, 4, false, scenario_operation},
     {"exists", 4, 4, false, scenario_operation},
-    {"begin", 5, 6, false, scenario_begin},
-    {"try", 7, 8, false, scenario_try},
+    {"begin", 5, 7, false, scenario_begin},
+    {"try", 7, 9, false, scenario_try},
     {"writes", 6, 6, false, scenario_writes},
     {"expect", 2, 7, false, scenario_expect},
 };

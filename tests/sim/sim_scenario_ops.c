@@ -15,19 +15,22 @@ static bool starts(const char *text, const char *start)
 static const struct {
     const char *name;
     enum sim_op_kind kind;
-    bool has_argument;
+    unsigned n_arguments;
 } operations[] = {
-    {"write", SIM_OP_SET, true},   {"read", SIM_OP_GET, false},
-    {"incr", SIM_OP_INCR, false},  {"delete", SIM_OP_DEL, false},
-    {"setnx", SIM_OP_SETNX, true}, {"exists", SIM_OP_EXISTS, false},
+    {"write", SIM_OP_SET, 1},      {"read", SIM_OP_GET, 0},
+    {"incr", SIM_OP_INCR, 0},      {"delete", SIM_OP_DEL, 0},
+    {"setnx", SIM_OP_SETNX, 1},    {"exists", SIM_OP_EXISTS, 0},
+    {"write-px", SIM_OP_SETPX, 2}, {"persist", SIM_OP_PERSIST, 0},
 };
 
-/* OPERATION KEY [VALUE] via NODE; returns how many words it used, 0: none. */
+/* OPERATION KEY [VALUE [MS]] via NODE; returns how many words it used, 0: none.
+ */
 static unsigned parse_operation(struct scenario *s, unsigned n, char **w,
                                 struct sim_op *op, unsigned *at)
 {
     for (unsigned i = 0; i < sizeof operations / sizeof operations[0]; i++) {
-        unsigned via = operations[i].has_argument ? 3 : 2;
+        unsigned n_arguments = operations[i].n_arguments;
+        unsigned via = 2 + n_arguments;
         if (strcmp(w[0], operations[i].name) != 0) {
             continue;
         }
@@ -36,13 +39,13 @@ static unsigned parse_operation(struct scenario *s, unsigned n, char **w,
         }
         *op = (struct sim_op){.kind = operations[i].kind, .n_keys = 1};
         op->key[0] = sim_key_find(s->sim, w[1]);
-        op->argument = operations[i].has_argument
-                           ? (int64_t)scenario_number(s, w[2])
-                           : operations[i].kind == SIM_OP_INCR;
+        op->argument = n_arguments > 0 ? (int64_t)scenario_number(s, w[2])
+                                       : operations[i].kind == SIM_OP_INCR;
+        op->ttl_ms = n_arguments > 1 ? (int64_t)scenario_number(s, w[3]) : 0;
         *at = scenario_node(s, w[via + 1])->id;
         return via + 2;
     }
-    scenario_fail(s, "OPERATION KEY [VALUE] via NODE");
+    scenario_fail(s, "OPERATION KEY [VALUE [MS]] via NODE");
     return 0;
 }
 

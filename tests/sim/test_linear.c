@@ -13,7 +13,7 @@
 
 enum { OPS_MAX = 6, STEPS_MAX = 300000 };
 
-static const struct linear_state absent_state = {false, 0};
+static const struct linear_state absent_state = {false, 0, 0};
 
 /* ---- brute force: every order that real time allows ---- */
 
@@ -422,6 +422,168 @@ static void test_linear_out_of_steps_is_no_verdict(void **state)
     assert_int_equal(linear_check(ops, n, absent_state, 10), LINEAR_UNDECIDED);
 }
 
+/* ---- leases ---- */
+
+enum { LEASED_OPS = 5, LEASES = 3 };
+
+/* Brute force with the ends of leases as moments of their own: the current one
+ * may end when no operation still to go has returned before it may, and no
+ * operation that was invoked behind its last moment finds it. */
+static bool brute_leased(const struct linear_op *ops, unsigned n,
+                         const struct linear_lease *leases, unsigned taken,
+                         struct linear_state state)
+{
+    uint64_t first_return = UINT64_MAX;
+    bool all = true;
+
+    for (unsigned i = 0; i < n; i++) {
+        bool left = !(taken >> i & 1) && ops[i].returned != LINEAR_NEVER;
+        all = all && !left;
+        if (left && ops[i].returned < first_return) {
+            first_return = ops[i].returned;
+        }
+    }
+    if (all) {
+        return true;
+    }
+    if (state.lease != 0 && leases[state.lease - 1].may != LINEAR_NEVER &&
+        leases[state.lease - 1].may < first_return &&
+        brute_leased(ops, n, leases, taken, absent_state)) {
+        return true;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct linear_state next = state;
+        uint64_t must =
+            state.lease != 0 ? leases[state.lease - 1].must : LINEAR_NEVER;
+        if (!(taken >> i & 1) && ops[i].invoked < first_return &&
+            (must == LINEAR_NEVER || ops[i].invoked < must) &&
+            linear_apply(&ops[i], &next) &&
+            brute_leased(ops, n, leases, taken | 1u << i, next)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void draw_leased_op(struct sim_random *random, size_t *n_leases,
+                           struct linear_op *op)
+{
+    static const enum linear_kind kinds[] = {
+        LINEAR_SET,    LINEAR_SET,     LINEAR_GET, LINEAR_GET,   LINEAR_DEL,
+        LINEAR_EXPIRE, LINEAR_PERSIST, LINEAR_TTL, LINEAR_EXISTS};
+    static const int64_t ttls[] = {-2, -1, 1};
+
+    op->kind = kinds[sim_random_below(random, 9)];
+    if (op->kind == LINEAR_SET) {
+        op->argument = (int64_t)sim_random_range(random, 1, 2);
+    }
+    if ((op->kind == LINEAR_SET || op->kind == LINEAR_EXPIRE) &&
+        *n_leases < LEASES && sim_random_chance(random, 700)) {
+        op->lease = ++*n_leases;
+    }
+    op->absent = op->kind == LINEAR_GET && sim_random_chance(random, 500);
+    op->result = op->kind == LINEAR_TTL ? ttls[sim_random_below(random, 3)]
+                 : op->kind == LINEAR_GET
+                     ? (int64_t)sim_random_range(random, 1, 2)
+                     : (int64_t)sim_random_below(random, 2);
+}
+
+static void draw_leased_history(struct sim_random *random,
+                                struct linear_op *ops,
+                                struct linear_lease *leases)
+{
+    uint64_t time = 1;
+    size_t n_leases = 0;
+    unsigned invoked = 0, open = 0;
+
+    while (invoked < LEASED_OPS || open != 0) {
+        unsigned i = (unsigned)sim_random_below(random, LEASED_OPS);
+        /* Room for the moments of leases between those of operations. */
+        time += 2;
+        if (invoked < LEASED_OPS && sim_random_chance(random, 600)) {
+            ops[invoked] = (struct linear_op){.invoked = time};
+            draw_leased_op(random, &n_leases, &ops[invoked]);
+            open |= sim_random_chance(random, 100) ? 0 : 1u << invoked;
+            invoked++;
+        } else if (open >> i & 1) {
+            ops[i].returned = time;
+            open &= ~(1u << i);
+        }
+    }
+    for (unsigned i = 0; i < LEASES; i++) {
+        uint64_t may = sim_random_below(random, time / 2 + 1) * 2;
+        leases[i].may = may; /* 0: never */
+        leases[i].must = LINEAR_NEVER;
+        if (may != LINEAR_NEVER && sim_random_chance(random, 700)) {
+            leases[i].must =
+                may + 2 * sim_random_below(random, (time - may) / 2 + 1);
+        }
+    }
+}
+
+static void test_linear_leases_agree_with_brute_force(void **state)
+{
+    struct sim_random random;
+    struct linear_op ops[LEASED_OPS];
+    struct linear_lease leases[LEASES];
+    uint64_t n_fine = 0, n_by_lease = 0;
+
+    (void)state;
+    sim_random_init(&random, 8);
+    for (unsigned round = 0; round < 300000; round++) {
+        static const struct linear_lease none[LEASES];
+        bool expected;
+        draw_leased_history(&random, ops, leases);
+        expected = brute_leased(ops, LEASED_OPS, leases, 0, absent_state);
+        assert_int_equal(linear_check_leases(ops, LEASED_OPS, leases,
+                                             absent_state, STEPS_MAX),
+                         expected ? LINEAR_YES : LINEAR_NO);
+        n_fine += expected;
+        n_by_lease +=
+            expected != brute_leased(ops, LEASED_OPS, none, 0, absent_state);
+    }
+    print_message("300000 histories, %llu fine, %llu otherwise without ends\n",
+                  (unsigned long long)n_fine, (unsigned long long)n_by_lease);
+    assert_true(n_fine > 3000 && n_by_lease > 1000);
+}
+
+/* What it is for, one by one. */
+static void test_linear_leases_in_words(void **state)
+{
+    struct linear_op ops[3] = {
+        {.kind = LINEAR_SET,
+         .argument = 1,
+         .lease = 1,
+         .invoked = 1,
+         .returned = 2},
+        {.kind = LINEAR_GET, .absent = true, .invoked = 11, .returned = 12},
+        {.kind = LINEAR_GET, .absent = true, .invoked = 21, .returned = 22},
+    };
+    struct linear_lease lease = {10, 20};
+
+    (void)state;
+    assert_int_equal(linear_check_leases(ops, 3, &lease, absent_state, 1000),
+                     LINEAR_YES);
+    ops[1].absent = false; /* still there: it might be */
+    ops[1].result = 1;
+    assert_int_equal(linear_check_leases(ops, 3, &lease, absent_state, 1000),
+                     LINEAR_YES);
+    ops[2] = ops[1]; /* there when it had to be gone */
+    ops[2].invoked = 21;
+    ops[2].returned = 22;
+    assert_int_equal(linear_check_leases(ops, 3, &lease, absent_state, 1000),
+                     LINEAR_NO);
+    ops[2].invoked = 13; /* gone, and there again */
+    ops[2].returned = 14;
+    ops[1].absent = true;
+    assert_int_equal(linear_check_leases(ops, 3, &lease, absent_state, 1000),
+                     LINEAR_NO);
+    ops[1].invoked = 5; /* gone before it might */
+    ops[1].returned = 6;
+    assert_int_equal(linear_check_leases(ops, 2, &lease, absent_state, 1000),
+                     LINEAR_NO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +593,8 @@ int main(void)
         cmocka_unit_test(test_linear_true_large_histories_are_accepted),
         cmocka_unit_test(test_linear_planted_anomalies_are_found),
         cmocka_unit_test(test_linear_out_of_steps_is_no_verdict),
+        cmocka_unit_test(test_linear_leases_agree_with_brute_force),
+        cmocka_unit_test(test_linear_leases_in_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
