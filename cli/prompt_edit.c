@@ -210,6 +210,9 @@ int prompt_edit(struct prompt *p)
     printf("concordctl %s; help explains, Ctrl-D leaves\n", CONCORDKV_VERSION);
     while (code == EXIT_CODE_OK && !p->quit) {
         int n = 0;
+        /* Before the prompt is shown: a key that comes right behind it must not
+         * be echoed by the terminal as well. */
+        (void)el_set(e.edit, EL_PREP_TERM, 1);
         prompt_text(p, e.text);
         const char *line = el_gets(e.edit, &n);
         int number = clock_take_interrupt();

@@ -141,6 +141,7 @@ static void test_prompt_goes_on_when_the_leader_dies(void **unused)
     cluster_node_kill(&c, leader);
     screen_type(&s, "get before\r");
     screen_expect(&s, "\"1\"");
+    screen_expect_line(&s, prompt_with(""));
     snprintf(ready, sizeof(ready), "%s", prompt_with("incr n"));
     screen_type(&s, "incr n");
     screen_expect_line(&s, ready);
