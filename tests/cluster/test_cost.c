@@ -56,6 +56,15 @@ static uint64_t info(const char *field)
     return cluster_info_u64(&cluster, leader, field);
 }
 
+/* A sanitizer keeps much memory of its own, also what was freed: then only
+ * what the node itself counts is compared. */
+static bool resident_is_the_nodes(void)
+{
+    char build[32];
+    return cluster_info(&cluster, leader, "build", build, sizeof build) &&
+           (strcmp(build, "release") == 0 || strcmp(build, "debug") == 0);
+}
+
 static uint64_t cpu_ms(void)
 {
     return info("used_cpu_user_ms") + info("used_cpu_sys_ms");
@@ -101,7 +110,8 @@ static void test_cost_of_nothing_and_of_silent_clients(void **state)
                   "each), %.2f %% of a core\n",
                   (int)N_SILENT, (double)with / (1 << 20),
                   (double)with / 1024 / N_SILENT, cpu);
-    assert_true(with <= (uint64_t)N_SILENT * SILENT_BYTES_MAX);
+    assert_true(!resident_is_the_nodes() ||
+                with <= (uint64_t)N_SILENT * SILENT_BYTES_MAX);
     for (unsigned i = 0; i < N_SILENT; i++) {
         close(fds[i]);
     }
@@ -157,7 +167,8 @@ static void test_cost_of_slow_readers_is_bounded(void **state)
                   (double)held / (1 << 20), (double)most / (1 << 20));
     assert_true(held > 0 && held <= (uint64_t)N_SLOW * SLOW_BYTES_MAX);
     /* A buffer may have grown to twice what it holds. */
-    assert_true(most <= 2 * (uint64_t)N_SLOW * SLOW_BYTES_MAX);
+    assert_true(!resident_is_the_nodes() ||
+                most <= 2 * (uint64_t)N_SLOW * SLOW_BYTES_MAX);
     for (unsigned i = 0; i < N_SLOW; i++) {
         close(fds[i]);
     }

@@ -104,15 +104,17 @@ static void expect_closed(const char *bytes, size_t size, const char *words)
     assert_serving();
 }
 
+#define TEXT(text) text, sizeof(text) - 1
+
 static void
 test_limits_what_can_not_be_skipped_ends_the_connection(void **state)
 {
     static char inline_command[2000];
     (void)state;
     memset(inline_command, 'x', sizeof inline_command);
-    expect_closed("*17\r\n", 5,
+    expect_closed(TEXT("*17\r\n"),
                   "-ERR Protocol error: invalid multibulk length\r\n");
-    expect_closed("*2\r\n$3\r\nGET\r\n$65537\r\n", 21,
+    expect_closed(TEXT("*2\r\n$3\r\nGET\r\n$65537\r\n"),
                   "-ERR Protocol error: invalid bulk length\r\n");
     expect_closed(inline_command, sizeof inline_command,
                   "-ERR Protocol error: too big inline request\r\n");
@@ -158,7 +160,7 @@ static void test_limits_of_keys_keep_the_connection(void **state)
 static void test_limits_half_a_command_is_told_and_closed(void **state)
 {
     (void)state;
-    expect_closed("*2\r\n$3\r\nGET\r\n$100\r\nabc", 25,
+    expect_closed(TEXT("*2\r\n$3\r\nGET\r\n$100\r\nabc"),
                   "-ERR a command was begun and not completed in time (see "
                   "--client-partial-timeout-ms)\r\n");
     assert_true(cluster_info_u64(&cluster, 0, "partial_clients_closed") > 0);
