@@ -494,8 +494,7 @@ bool commit_due(const struct wal_private *w, uint64_t now, uint64_t *at_ns)
 {
     uint64_t policy = wal_option_get(w, WAL_OPTION_SYNC_POLICY);
     uint64_t interval_ms = wal_option_get(w, WAL_OPTION_SYNC_INTERVAL_MS);
-    bool timed =
-        __atomic_load_n(&w->shown->incremental_running, __ATOMIC_RELAXED) != 0;
+    bool timed = service_is_set(&w->shown->incremental_running);
 
     *at_ns = UINT64_MAX;
     /* What somebody waits for is written by him. */

@@ -42,7 +42,7 @@ static uint64_t now_ns(const struct wal_private *w)
 
 static bool is_running(const struct wal_private *w)
 {
-    return __atomic_load_n(&w->shown->compact_running, __ATOMIC_RELAXED) != 0;
+    return service_is_set(&w->shown->compact_running);
 }
 
 /* ---- pace -----------------------------------------------------------------*/

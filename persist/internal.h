@@ -183,6 +183,8 @@ void commit_wait_returned(struct wal_private *w);
 int commit_failure(struct wal_private *w, struct err_info *info);
 
 /* ---- service.c ---- */
+/* Whether a field of wal_t is set that the user may clear at any time. */
+bool service_is_set(const int *field);
 /* What struct raftlog asks of its owner. */
 void service_io(struct wal_private *w, struct raftlog_io *io);
 int service_start(struct wal_private *w, struct err_info *info);

@@ -39,6 +39,14 @@ void service_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
     (void)pthread_cond_timedwait(cond, lock, &t);
 }
 
+/* The API lets a program clear the field by a plain store, which no reader can
+ * be in step with: an int that is either seen now or at the next look. */
+__attribute__((noinline, no_sanitize("thread"))) bool
+service_is_set(const int *field)
+{
+    return *(const volatile int *)field != 0;
+}
+
 /* ---- what the log asks of us ----------------------------------------------*/
 
 static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),

@@ -9,7 +9,7 @@
 #include "raftlog/err.h"
 #include "raftlog/file.h"
 
-static unsigned armed_ops;
+static unsigned armed_ops; /* Atomic, and written last. */
 static unsigned long armed_nth;
 static int armed_code;
 static enum fault_mode armed_mode;
@@ -21,19 +21,23 @@ static unsigned long n_traced; /* Atomic. */
 void fault_file_arm(unsigned ops, unsigned long nth, int code,
                     enum fault_mode mode)
 {
-    armed_ops = ops;
-    armed_nth = nth;
-    armed_code = code;
-    armed_mode = mode;
+    /* A thread of the program under test may be at work. */
+    __atomic_store_n(&armed_ops, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&armed_nth, nth, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&armed_code, code, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&armed_mode, mode, __ATOMIC_SEQ_CST);
     __atomic_store_n(&n_counted, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&struck, false, __ATOMIC_SEQ_CST);
     __atomic_store_n(&n_traced, 0, __ATOMIC_SEQ_CST);
-    memset(trace, 0, sizeof trace);
+    for (size_t i = 0; i < sizeof trace; i++) {
+        __atomic_store_n(&trace[i], 0, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&armed_ops, ops, __ATOMIC_SEQ_CST);
 }
 
 bool fault_file_disarm(void)
 {
-    armed_ops = 0;
+    __atomic_store_n(&armed_ops, 0, __ATOMIC_SEQ_CST);
     return __atomic_load_n(&struck, __ATOMIC_SEQ_CST);
 }
 
@@ -54,7 +58,8 @@ static void note(unsigned kind)
     unsigned long at = __atomic_fetch_add(&n_traced, 1, __ATOMIC_SEQ_CST);
 
     if (at < sizeof trace - 1) {
-        trace[at] = letters[__builtin_ctz(kind)];
+        __atomic_store_n(&trace[at], letters[__builtin_ctz(kind)],
+                         __ATOMIC_RELAXED);
     }
 }
 
@@ -68,23 +73,27 @@ static int set_errno(int code)
 static int strike(enum fault_op op, bool *tear)
 {
     unsigned kind = (unsigned)op;
+    unsigned ops = __atomic_load_n(&armed_ops, __ATOMIC_SEQ_CST);
+    unsigned long nth = __atomic_load_n(&armed_nth, __ATOMIC_SEQ_CST);
+    int code = __atomic_load_n(&armed_code, __ATOMIC_SEQ_CST);
+    enum fault_mode mode = __atomic_load_n(&armed_mode, __ATOMIC_SEQ_CST);
 
     *tear = false;
-    if (armed_ops == 0) {
+    if (ops == 0) {
         return 0;
     }
     note(kind);
-    if (armed_mode != FAULT_ONCE && (kind & FAULT_CHANGES) &&
+    if (mode != FAULT_ONCE && (kind & FAULT_CHANGES) &&
         __atomic_load_n(&struck, __ATOMIC_SEQ_CST)) {
-        return set_errno(armed_code);
+        return set_errno(code);
     }
-    if ((kind & armed_ops) == 0 ||
-        __atomic_add_fetch(&n_counted, 1, __ATOMIC_SEQ_CST) != armed_nth) {
+    if ((kind & ops) == 0 ||
+        __atomic_add_fetch(&n_counted, 1, __ATOMIC_SEQ_CST) != nth) {
         return 0;
     }
     __atomic_store_n(&struck, true, __ATOMIC_SEQ_CST);
-    *tear = armed_mode == FAULT_TORN && op == FAULT_WRITE;
-    return set_errno(armed_code);
+    *tear = mode == FAULT_TORN && op == FAULT_WRITE;
+    return set_errno(code);
 }
 
 static int strikes(enum fault_op op)
@@ -133,7 +142,8 @@ int __wrap_file_open(const char *path, unsigned flags, struct file **out)
     int rv = 0;
 
     /* A dead process is asked nothing; opening to read changes nothing. */
-    if ((flags & FILE_WRITE) || armed_mode == FAULT_ONCE) {
+    if ((flags & FILE_WRITE) ||
+        __atomic_load_n(&armed_mode, __ATOMIC_SEQ_CST) == FAULT_ONCE) {
         rv = strikes(FAULT_OPEN);
     }
     return rv != 0 ? rv : __real_file_open(path, flags, out);

@@ -22,7 +22,8 @@
  * is a write, the first half of it reaches the file.
  *
  * The operations reach the real file system; what an unsynced page cache would
- * lose is the simulator's business. Counters are atomic, arming is not. */
+ * lose is the simulator's business. Counters and arming are
+ * atomic: threads may be at work. */
 #ifndef TESTS_LIB_FAULT_FILE_H
 #define TESTS_LIB_FAULT_FILE_H
 
