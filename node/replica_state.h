@@ -36,8 +36,7 @@ enum {
     APPLY_ENTRIES_PER_TURN = 2048,
     APPLY_BYTES_PER_TURN = 4 * 1024 * 1024,
     TICK_MS = 100,
-    EXPIRY_SWEEP_MAX =
-        1000, /* keys deleted by one entry: about a millisecond */
+    EXPIRY_SWEEP_MAX = 300, /* keys of one entry: 1 ms from cold memory */
     RECLAIM_ITEMS_PER_TICK = 10000, /* of a cleared or replaced store */
     TIMER_STEP_MS = 5,              /* raft_timeout may lie in the past (B9) */
     SNAPSHOT_CHUNK_BYTES = 256 * 1024,
