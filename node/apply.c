@@ -139,6 +139,7 @@ int apply_restore(struct replica *r, const struct snapshot_meta *meta)
     }
     expiry_saw(r, meta->clock_ms);
     r->snapshot_index = meta->to;
+    compaction_reset(r);
     r->snapshot_ms = meta->clock_ms;
     return 0;
 }
@@ -205,7 +206,12 @@ static void apply_entry(struct replica *r, uint64_t index,
         r->uncommitted_bytes = 0;
     }
     if (entry->kind == RAFT_COMMAND) {
+        struct store_counts before;
+        store_get_counts(r->store, &before);
         apply_command(r, index, entry);
+        if (!r->failed) {
+            compaction_applied(r, entry->size, &before);
+        }
         return;
     }
     if (entry->kind == RAFT_CHANGE) {

@@ -126,6 +126,27 @@ static const struct option options[] = {
      UINT64_C(1) << 32, FIELD(trailing_entries), "Log entries kept below a "
      "snapshot, for followers that are a little behind."},
 
+    {NULL, "log-retention-bytes", OPTION_BYTES, "bytes", "0", 0, 1024 * GIB,
+     FIELD(log_retention_bytes), "But of the log that a snapshot covers no more "
+     "than about this much. 0: as many entries as that may be."},
+    {NULL, "compact-threshold", OPTION_NUMBER, "entries", "1000", 1,
+     UINT64_C(1) << 40, FIELD(compact_threshold), "The log is compacted (a "
+     "snapshot taken, what it covers let go) before it reaches the limits for "
+     "a snapshot, when so many entries have gathered, enough of them is "
+     "superseded, and it is worth the cost: at least one segment, and as much "
+     "as --compact-base-percent says."},
+    {NULL, "compact-ratio-percent", OPTION_NUMBER, "percent", "30", 1, 100,
+     FIELD(compact_ratio_percent), "Share of the gathered bytes that must be "
+     "superseded by later writes."},
+    {NULL, "compact-base-percent", OPTION_NUMBER, "percent", "100", 1, 10000,
+     FIELD(compact_base_percent), "Gathered log for each 100 bytes of live "
+     "keys and values; a snapshot writes all of these again."},
+    {NULL, "compact-age-s", OPTION_NUMBER, "s", "0", 0, 31536000,
+     FIELD(compact_age_s), "Compact also when the last snapshot is this old "
+     "and anything has been written since. 0: never for its age."},
+    {NULL, "compact-rate-bytes", OPTION_BYTES, "bytes/s", "64m", 64 * KIB,
+     64 * GIB, FIELD(compact_rate_bytes), "Speed limit of compaction, in live "
+     "bytes; none while the disk is full."},
     {"Clients", "redirect", OPTION_CHOICE, "forward|moved", "forward", 0, 0,
      FIELD(redirect), "What a node that does not lead does with a command: "
      "pass it to the leader, or answer -MOVED with the leader's address if it "
@@ -412,6 +433,12 @@ static const char *const live_options[] = {
     "snapshot-entries",
     "snapshot-rate-bytes",
     "trailing-entries",
+    "log-retention-bytes",
+    "compact-threshold",
+    "compact-ratio-percent",
+    "compact-base-percent",
+    "compact-age-s",
+    "compact-rate-bytes",
     "redirect",
     "stale-read-max-ms",
     "max-clients",

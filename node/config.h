@@ -50,6 +50,12 @@ struct config {
     uint64_t snapshot_entries;
     uint64_t snapshot_rate_bytes;
     uint64_t trailing_entries;
+    uint64_t log_retention_bytes;
+    uint64_t compact_threshold;
+    uint64_t compact_ratio_percent;
+    uint64_t compact_base_percent;
+    uint64_t compact_age_s;
+    uint64_t compact_rate_bytes;
     /* Clients. */
     char redirect[8];
     uint64_t stale_read_max_ms;

@@ -45,6 +45,12 @@ void daemon_replica_options(const struct config *c, struct replica_options *out)
     out->snapshot_log_bytes = c->snapshot_log_bytes;
     out->snapshot_entries = c->snapshot_entries;
     out->trailing_entries = c->trailing_entries;
+    out->log_retention_bytes = c->log_retention_bytes;
+    out->compact_threshold = c->compact_threshold;
+    out->compact_ratio_percent = (unsigned)c->compact_ratio_percent;
+    out->compact_base_percent = (unsigned)c->compact_base_percent;
+    out->compact_age_ms = c->compact_age_s * 1000;
+    out->compact_rate_bytes = c->compact_rate_bytes;
     out->snapshot_rate_bytes = c->snapshot_rate_bytes;
     out->inflight_entries = (unsigned)c->inflight_entries;
     out->uncommitted_entries_max = c->uncommitted_entries_max;

@@ -92,6 +92,22 @@ static void put_memory(struct buffer *b, const struct info_facts *f)
     }
 }
 
+static void put_compaction(struct buffer *b, const struct replica_compaction *c)
+{
+    put_number(b, "compaction_gathered_entries", c->gathered_entries);
+    put_number(b, "compaction_gathered_bytes", c->gathered_bytes);
+    put_number(b, "compaction_superseded_percent", c->superseded_percent);
+    put_number(b, "compactions", c->n_done);
+    put_number(b, "compactions_failed", c->n_failed);
+    put_number(b, "compactions_without_room", c->n_without_room);
+    put_number(b, "compaction_log_bytes", c->log_bytes);
+    put_number(b, "compaction_saved_bytes", c->saved_bytes);
+    put_number(b, "compaction_ms_mean",
+               c->n_done == 0 ? 0 : c->ms_total / c->n_done);
+    put_number(b, "compaction_ms_max", c->ms_max);
+    put_number(b, "compaction_reserve_bytes", c->reserve_bytes);
+}
+
 static void put_persistence(struct buffer *b, const struct info_facts *f)
 {
     const struct raftlog_stats *l = f->log;
@@ -132,6 +148,38 @@ static void put_persistence(struct buffer *b, const struct info_facts *f)
         put_number(b, "install_in_progress", st->installing ? 1 : 0);
         put_number(b, "install_bytes_done", st->install_bytes_done);
         put_number(b, "install_bytes_total", st->install_bytes_total);
+    }
+    if (f->compaction != NULL) {
+        put_compaction(b, f->compaction);
+    }
+}
+
+static void put_histogram(struct buffer *b, const char *name,
+                          const struct histogram *h)
+{
+    if (h == NULL || h->n == 0) {
+        return;
+    }
+    buffer_printf(b,
+                  "%s:p50=%" PRIu64 ",p99=%" PRIu64 ",p99.9=%" PRIu64
+                  ",max=%" PRIu64 ",mean=%.1f,n=%" PRIu64 "\r\n",
+                  name, histogram_quantile(h, 0.5), histogram_quantile(h, 0.99),
+                  histogram_quantile(h, 0.999), h->max, histogram_mean(h),
+                  h->n);
+}
+
+/* As Redis, but whole microseconds and with the names of ours. */
+static void put_latency(struct buffer *b, const struct info_facts *f)
+{
+    put_histogram(b, "latency_percentiles_usec_write", f->write_us);
+    put_histogram(b, "latency_percentiles_usec_read", f->read_us);
+    if (f->latency != NULL) {
+        put_histogram(b, "latency_percentiles_usec_log_write",
+                      &f->latency->write_us);
+        put_histogram(b, "latency_percentiles_usec_log_sync",
+                      &f->latency->sync_us);
+        put_histogram(b, "log_batch_entries", &f->latency->batch_entries);
+        put_histogram(b, "log_batch_bytes", &f->latency->batch_bytes);
     }
 }
 
@@ -299,11 +347,17 @@ static const struct {
     void (*put)(struct buffer *b, const struct info_facts *f);
     bool asked; /* only when asked for, or for everything */
 } sections[] = {
-    {"Server", put_server, false},   {"Clients", put_clients, false},
-    {"Memory", put_memory, false},   {"Persistence", put_persistence, false},
-    {"Stats", put_stats, false},     {"Replication", put_replication, false},
-    {"CPU", put_cpu, false},         {"Commandstats", put_calls, true},
-    {"Cluster", put_cluster, false}, {"Keyspace", put_keyspace, false},
+    {"Server", put_server, false},
+    {"Clients", put_clients, false},
+    {"Memory", put_memory, false},
+    {"Persistence", put_persistence, false},
+    {"Stats", put_stats, false},
+    {"Replication", put_replication, false},
+    {"CPU", put_cpu, false},
+    {"Commandstats", put_calls, true},
+    {"Latencystats", put_latency, true},
+    {"Cluster", put_cluster, false},
+    {"Keyspace", put_keyspace, false},
 };
 
 static bool is_word(struct bytes b, const char *word)

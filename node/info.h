@@ -49,6 +49,10 @@ struct info_facts {
     /* Of the replica; NULL before it is open. */
     const struct replica_status *status;
     const struct raftlog_stats *log;
+    const struct raftlog_latency *latency;
+    const struct replica_compaction *compaction;
+    /* Times of requests in us; borrowed, may be NULL. */
+    const struct histogram *read_us, *write_us;
     uint64_t n_keys;
     uint64_t n_expires,
         mean_ttl_ms; /* keys that expire; by the state's clock */

@@ -497,3 +497,24 @@ void replica_log_stats(struct replica *r, struct raftlog_stats *out)
 {
     raftlog_get_stats(r->log, out);
 }
+
+size_t replica_log_files(const struct replica *r, struct raftlog_file *files,
+                         size_t max)
+{
+    return raftlog_files(r->log, files, max);
+}
+
+const struct raftlog_latency *replica_log_latency(const struct replica *r)
+{
+    return raftlog_latency(r->log);
+}
+
+void replica_reset_stats(struct replica *r)
+{
+    raftlog_reset_latency(r->log);
+    memset(&r->compaction.stats, 0, sizeof r->compaction.stats);
+    r->snapshot_slice_us_max = 0;
+    r->n_elections_started = 0;
+    r->n_elections_won = 0;
+    r->n_dropped_frames = 0;
+}

@@ -53,6 +53,13 @@ struct replica_options {
     uint64_t snapshot_log_bytes;  /* take a snapshot after; 0: 256 MiB */
     uint64_t snapshot_entries;    /* or after as many entries; 0: 1000000 */
     uint64_t trailing_entries;    /* kept below a snapshot; 0: 16384 */
+    uint64_t log_retention_bytes; /* but no more log than this; 0: no limit */
+    /* Compaction before that (compaction.c). */
+    uint64_t compact_threshold;     /* entries; 0: 1000 */
+    unsigned compact_ratio_percent; /* superseded; 0: 30 */
+    unsigned compact_base_percent;  /* log for live data; 0: 100 */
+    uint64_t compact_age_ms;        /* 0: never for its age */
+    uint64_t compact_rate_bytes;    /* a second, of live data; 0: 64 MiB */
     uint64_t
         snapshot_rate_bytes;   /* per second and peer on the wire; 0: 128 MiB */
     unsigned inflight_entries; /* per follower; 0: 4096 */
@@ -171,6 +178,20 @@ int replica_transfer(struct replica *r, uint64_t target, struct err_info *info);
 /* Hand leadership over (target 0: the best follower) or, when not leader, do
  * nothing; events.drained follows. New proposals are refused meanwhile. */
 void replica_drain(struct replica *r, uint64_t target);
+/* Have the log compacted now; replica_status tells by snapshot_index when it is
+ * done. ERR_NOTFOUND nothing was applied since the last time; ERR_BUSY a
+ * snapshot is being taken or installed; ERR_STOPPED. */
+int replica_compact(struct replica *r);
+struct replica_compaction {
+    uint64_t gathered_entries, gathered_bytes; /* since the last snapshot */
+    unsigned superseded_percent;               /* of these bytes */
+    uint64_t n_done, n_failed, n_without_room;
+    uint64_t log_bytes;   /* of entries that were compacted */
+    uint64_t saved_bytes; /* of these, superseded */
+    uint64_t ms_total, ms_max;
+    uint64_t reserve_bytes; /* of the disk, kept for the next one */
+};
+void replica_compaction(struct replica *r, struct replica_compaction *out);
 /* Take a base snapshot now. ERR_BUSY one is being taken or installed;
  * ERR_AGAIN nothing was applied since the last. */
 int replica_snapshot(struct replica *r);
@@ -219,6 +240,12 @@ uint64_t replica_clock(const struct replica *r);
  * clock before (expiry.c). */
 uint64_t replica_leader_clock(struct replica *r);
 void replica_log_stats(struct replica *r, struct raftlog_stats *out);
+const struct raftlog_latency *replica_log_latency(const struct replica *r);
+/* Longest times, histograms and counters of failures anew. */
+void replica_reset_stats(struct replica *r);
+/* As raftlog_files. */
+size_t replica_log_files(const struct replica *r, struct raftlog_file *files,
+                         size_t max);
 
 /* ---- membership (C-RAFT.md 1.8) ---------------------------------------------
  * One change at a time; each refusal says why in info.

@@ -107,6 +107,11 @@ static void fill_defaults(struct replica_options *o)
                                            : o->election_timeout_ms / 30);
     default_u64(&o->snapshot_log_bytes, (uint64_t)256 << 20);
     default_u64(&o->snapshot_entries, 1000000);
+    default_u64(&o->segment_bytes, (uint64_t)64 << 20);
+    default_u64(&o->compact_threshold, 1000);
+    default_unsigned(&o->compact_ratio_percent, 30);
+    default_unsigned(&o->compact_base_percent, 100);
+    default_u64(&o->compact_rate_bytes, (uint64_t)64 << 20);
     default_u64(&o->trailing_entries, 16384);
     default_u64(&o->snapshot_rate_bytes, (uint64_t)128 << 20);
     default_unsigned(&o->inflight_entries, 4096);
@@ -128,6 +133,12 @@ void replica_configure(struct replica *r, const struct replica_options *options,
     r->options.snapshot_entries = o.snapshot_entries;
     r->options.snapshot_rate_bytes = o.snapshot_rate_bytes;
     r->options.trailing_entries = o.trailing_entries;
+    r->options.log_retention_bytes = o.log_retention_bytes;
+    r->options.compact_threshold = o.compact_threshold;
+    r->options.compact_ratio_percent = o.compact_ratio_percent;
+    r->options.compact_base_percent = o.compact_base_percent;
+    r->options.compact_age_ms = o.compact_age_ms;
+    r->options.compact_rate_bytes = o.compact_rate_bytes;
     r->options.uncommitted_entries_max = o.uncommitted_entries_max;
     r->options.uncommitted_bytes_max = o.uncommitted_bytes_max;
     r->options.batch_bytes = o.batch_bytes;
@@ -638,6 +649,7 @@ static int open_parts(struct replica *r, const struct replica_options *o,
         return rv;
     }
     r->tick_ms = replica_now(r);
+    r->compaction.last_ms = r->tick_ms;
     if (r->snapshot_index == 0 && raftlog_last_index(r->log) > 0) {
         r->change_delivered = 1; /* START takes entry 1 for committed */
     }

@@ -11,6 +11,7 @@
  *   membership.c         changes of the configuration (B6, B7)
  *   forgot.c             no votes while acknowledged entries may be missing
  *   handover.c           draining, transfer (B8), agreed loss of a leader (B12)
+ *   compaction.c         when one is taken
  *   snapshotter.c        taking a base in slices
  *   snapshot_serve.c     offering snapshots and serving their chunks
  *   snapshot_fetch.c     fetching and installing them
@@ -94,6 +95,18 @@ struct pending_change {
 struct proposal_waiting {
     void *block;
     uint32_t size;
+};
+
+struct compaction {
+    /* Of the entries applied since the last snapshot; and as it was when the
+     * one under way was begun. */
+    uint64_t gathered_bytes, superseded_bytes;
+    uint64_t gathered_at_start, superseded_at_start;
+    uint64_t base_bytes, base_raw_bytes; /* of the last base of this process */
+    uint64_t last_ms;
+    bool asked;
+    const char *why;
+    struct replica_compaction stats;
 };
 
 struct replica {
@@ -190,6 +203,7 @@ struct replica {
     uint64_t snapshot_ms;
     uint64_t written_at_snapshot;    /* raftlog written_bytes */
     struct snapshotter *snapshotter; /* taking one; NULL: none */
+    struct compaction compaction;
     uint64_t snapshot_retry_ms;
     uint64_t snapshot_slice_us_max;
     bool installing; /* between UPDATE_SNAPSHOT and PERSISTED_SNAPSHOT */
@@ -302,6 +316,19 @@ void handover_stepped(struct replica *r);
 bool handover_is_lost(const struct replica *r, uint64_t leader);
 uint64_t handover_deadline_ms(const struct replica *r);
 void handover_tick(struct replica *r);
+
+/* ---- compaction.c ---- */
+/* An entry of size bytes was applied; before: the store's counts before it. */
+void compaction_applied(struct replica *r, uint32_t size,
+                        const struct store_counts *before);
+/* A snapshot was begun; is complete; another one replaced the state. */
+void compaction_started(struct replica *r);
+void compaction_done(struct replica *r, uint64_t ms);
+void compaction_reset(struct replica *r);
+/* Whether the disk has room for a base. */
+bool compaction_has_room(struct replica *r);
+/* Begin one when it is due. */
+void compaction_tick(struct replica *r);
 
 /* ---- snapshotter.c ---- */
 void snapshotter_tick(struct replica *r);

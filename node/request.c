@@ -20,6 +20,9 @@ void request_time(struct request *r)
 {
     struct service *s = r->service;
     r->deadline_ms = service_now_ms(s) + s->options.request_timeout_ms;
+    if (r->started_us == 0 && s->io.now_us != NULL) {
+        r->started_us = s->io.now_us(s->io.ctx);
+    }
     r->timed = true;
     r->older = s->newest;
     r->newer = NULL;
@@ -172,9 +175,19 @@ void request_end(struct request *r)
     request_untime(r);
 }
 
+static void count_time(const struct request *r)
+{
+    struct service *s = r->service;
+    if (r->started_us != 0 && r->kind != REQUEST_LATER) {
+        histogram_record(r->kind == REQUEST_WRITE ? &s->write_us : &s->read_us,
+                         s->io.now_us(s->io.ctx) - r->started_us);
+    }
+}
+
 void request_done(struct request *r)
 {
     assert(r->state != REQUEST_DONE);
+    count_time(r);
     request_end(r);
     if (r->session != NULL) {
         request_count(r, buffer_size(&r->reply));

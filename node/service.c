@@ -337,6 +337,11 @@ void service_reset_stats(struct service *s)
     (void)command_table(&n);
     memset(&s->stats, 0, sizeof s->stats);
     memset(s->calls, 0, n * sizeof *s->calls);
+    memset(&s->read_us, 0, sizeof s->read_us);
+    memset(&s->write_us, 0, sizeof s->write_us);
+    if (s->replica != NULL) {
+        replica_reset_stats(s->replica);
+    }
     s->stats.n_sessions = old.n_sessions;
     s->stats.pending_bytes = old.pending_bytes;
 }
@@ -353,6 +358,7 @@ void service_info(struct service *s, const struct info_process *process,
     struct service_stats stats;
     struct replica_status status;
     struct raftlog_stats log;
+    struct replica_compaction compaction;
     struct info_facts facts;
     memset(&facts, 0, sizeof facts);
     facts.process = process;
@@ -365,7 +371,12 @@ void service_info(struct service *s, const struct info_process *process,
         replica_status(s->replica, &status);
         replica_log_stats(s->replica, &log);
         facts.status = &status;
+        replica_compaction(s->replica, &compaction);
         facts.log = &log;
+        facts.latency = replica_log_latency(s->replica);
+        facts.compaction = &compaction;
+        facts.read_us = &s->read_us;
+        facts.write_us = &s->write_us;
         facts.n_keys = store_count(store);
         facts.n_expires = store_n_expires(store);
         facts.mean_ttl_ms = store_mean_ttl(store, replica_clock(s->replica));

@@ -20,6 +20,10 @@ static const struct subcommand {
     {"LEADER", "TRANSFER", 3, 4, transfer_begin, "LEADER TRANSFER [<id>]",
      "Hand leadership over to this voter, or to the one that fits best. "
      "Returns the id of the new leader."},
+    {"COMPACT", NULL, 2, 2, compact_begin, "COMPACT",
+     "Compact this node's log now. Returns the index of its snapshot."},
+    {"LOG", "LIST", 3, 3, log_list, "LOG LIST",
+     "The files of this node's log: name, indexes, bytes, state."},
     {"HELP", NULL, 2, 2, help, "HELP", "Print this help."},
 };
 

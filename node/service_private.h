@@ -10,6 +10,7 @@
  *   service_operation.c  requests that wait for something else
  *   service_operator.c   CONCORDKV, by subcommand
  *   service_transfer.c   CONCORDKV LEADER TRANSFER
+ *   service_log.c        CONCORDKV COMPACT, LOG LIST
  *   service_wait.c       WAIT */
 #ifndef NODE_SERVICE_PRIVATE_H
 #define NODE_SERVICE_PRIVATE_H
@@ -76,6 +77,7 @@ struct request {
     const struct command *command;
     struct operation *operation; /* NULL unless OPERATING */
     uint64_t deadline_ms;
+    uint64_t started_us; /* for the statistics; 0: no clock of this kind */
     /* Read: the leader's clock of its ticket; whether the next ticket has to
      * settle it, because this read met a key that is due. */
     uint64_t clock_ms;
@@ -119,6 +121,10 @@ struct operation {
     union {
         struct transfer transfer;
         struct wait wait;
+        struct compact {
+            uint64_t index; /* applied when it was asked for */
+            uint64_t n_failed, n_without_room;
+        } compact;
     } as;
 };
 
@@ -242,6 +248,7 @@ struct service {
     uint64_t match_id, match_asked_ms; /* the last question of WAIT */
 
     struct service_stats stats;
+    struct histogram read_us, write_us; /* from request to reply */
     uint64_t last_session_id;
     uint64_t *calls; /* by place in the table of commands; kept */
 };
@@ -387,6 +394,10 @@ void wait_message(struct service *s, const struct wire_message *m);
 
 /* ---- service_transfer.c ---- */
 void transfer_begin(struct request *r, uint32_t argc, const struct bytes *argv);
+
+/* ---- service_log.c ---- */
+void compact_begin(struct request *r, uint32_t argc, const struct bytes *argv);
+void log_list(struct request *r, uint32_t argc, const struct bytes *argv);
 void transfer_message(struct service *s, const struct wire_message *m);
 /* As events.transferred. */
 void transfer_ended(struct service *s, bool done);

@@ -13,9 +13,10 @@
  * never hears of one that it has left behind (C-RAFT.md 1.7). The node stops:
  * the half file is removed at the next start.
  *
- * A new base waits while a peer is fetching the present one, so that neither
- * its files nor the log behind it go away under the transfer; but not for
- * ever: at four times the threshold it is taken all the same. */
+ * When one is taken, and whether the disk has room, is compaction.c's. A new
+ * base waits while a peer is fetching the present one, so that neither its
+ * files nor the log behind it go away under the transfer; but not for ever: at
+ * four times the threshold it is taken all the same. */
 #include "node/replica_state.h"
 
 #include <stdlib.h>
@@ -26,7 +27,8 @@
 enum {
     SLICE_ITEMS = 256, /* about 0.2 ms of the loop */
     SLICE_BYTES = 512 * 1024,
-    RETRY_MS = 5000
+    RETRY_MS = 5000,
+    RETENTION_FILES_MAX = 256
 };
 
 struct snapshotter {
@@ -41,7 +43,9 @@ struct snapshotter {
     struct store_item *items[SLICE_ITEMS];
     size_t n_items;
     uint64_t started_ms;
-    bool working; /* a pool thread has it */
+    uint64_t raw_bytes; /* keys and values collected so far */
+    bool working;       /* a pool thread has it */
+    bool paused;        /* too fast: the tick goes on */
     bool finishing;
     int status;
     struct err_info info;
@@ -124,19 +128,58 @@ static void work(void *arg)
 
 static void next_slice(struct snapshotter *s);
 
+/* The log below a base, as much as stays for followers: trailing_entries, but
+ * no more files than log_retention_bytes, and never less than the core has in
+ * flight (B3). */
+static uint64_t trailing(const struct replica *r, uint64_t index)
+{
+    struct raftlog_file files[RETENTION_FILES_MAX];
+    uint64_t keep = r->options.trailing_entries;
+    uint64_t limit = r->options.log_retention_bytes;
+    uint64_t bytes = 0;
+    size_t n = raftlog_files(r->log, files, RETENTION_FILES_MAX);
+    for (size_t i = n; limit > 0 && n <= RETENTION_FILES_MAX && i-- > 0;) {
+        bytes += files[i].file_bytes;
+        if (bytes > limit && files[i].last_index < index &&
+            index - files[i].last_index < keep) {
+            keep = index - files[i].last_index;
+            break;
+        }
+    }
+    if (keep < r->options.inflight_entries) {
+        keep = r->options.inflight_entries;
+    }
+    return keep < r->options.trailing_entries ? keep
+                                              : r->options.trailing_entries;
+}
+
+/* Whether the loop and the disk have had as much of this as the rate allows. */
+static bool is_too_fast(const struct snapshotter *s)
+{
+    struct replica *r = s->replica;
+    uint64_t ms = replica_now(r) - s->started_ms + TICK_MS;
+    struct raftlog_stats stats;
+    raftlog_get_stats(r->log, &stats);
+    return !stats.no_space &&
+           s->raw_bytes / 1024 >
+               ms * (r->options.compact_rate_bytes / 1024) / 1000;
+}
+
 /* The chain is on disk: tell the core, let go of the log. */
 static void complete(struct replica *r, struct snapshotter *s)
 {
     struct raft_event event;
     struct raftlog_stats stats;
     uint64_t index = s->meta.to;
+    uint64_t keep;
 
     memset(&event, 0, sizeof event);
     event.type = RAFT_SNAPSHOT;
     event.snapshot.metadata.index = index;
     event.snapshot.metadata.term = s->meta.to_term;
     event.snapshot.metadata.configuration_index = s->meta.configuration_index;
-    event.snapshot.trailing = (unsigned)r->options.trailing_entries;
+    keep = trailing(r, index);
+    event.snapshot.trailing = (unsigned)keep;
     if (wire_configuration_decode(
             s->meta.configuration, s->meta.configuration_size,
             &event.snapshot.metadata.configuration) != 0) {
@@ -159,9 +202,13 @@ static void complete(struct replica *r, struct snapshotter *s)
                   (unsigned long long)(replica_now(r) - s->started_ms),
                   (unsigned long long)r->snapshot_slice_us_max);
     driver_step(r, &event);
-    if (index > r->options.trailing_entries) {
-        raftlog_release(r->log, index - r->options.trailing_entries);
+    if (index > keep) {
+        raftlog_release(r->log, index - keep);
     }
+    r->compaction.base_bytes = r->manifest.files[0].size;
+    r->compaction.base_raw_bytes =
+        s->raw_bytes + r->manifest.files[0].n_records * 64;
+    compaction_done(r, replica_now(r) - s->started_ms);
 }
 
 static void done(void *arg)
@@ -174,13 +221,17 @@ static void done(void *arg)
         return;
     }
     if (s->status == 0 && !s->finishing) {
-        next_slice(s);
+        s->paused = is_too_fast(s);
+        if (!s->paused) {
+            next_slice(s);
+        }
         return;
     }
     if (s->status != 0) {
         replica_trace(r, TRACE_WARN, "snapshot_failed index=%llu reason=\"%s\"",
                       (unsigned long long)s->meta.to, s->info.message);
         r->snapshot_retry_ms = replica_now(r) + RETRY_MS;
+        r->compaction.stats.n_failed++;
         if (s->view != NULL) {
             store_view_close(s->view);
         }
@@ -214,6 +265,10 @@ static void next_slice(struct snapshotter *s)
         s->view = NULL;
         s->finishing = true;
     }
+    for (size_t i = 0; i < s->n_items; i++) {
+        s->raw_bytes += store_item_key(s->items[i]).size +
+                        store_item_value(s->items[i]).size;
+    }
     used = now_us(r) - start;
     if (used > r->snapshot_slice_us_max) {
         r->snapshot_slice_us_max = used;
@@ -235,6 +290,10 @@ int snapshotter_start(struct replica *r)
     if (r->applied <= r->snapshot_index || r->applied > r->raft.last_stored ||
         r->configuration == NULL) {
         return ERR_AGAIN;
+    }
+    if (!compaction_has_room(r)) {
+        r->snapshot_retry_ms = replica_now(r) + RETRY_MS;
+        return ERR_NOSPACE;
     }
     s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -263,9 +322,13 @@ int snapshotter_start(struct replica *r)
     s->meta.configuration_index = r->configuration_index;
     s->started_ms = replica_now(r);
     r->snapshotter = s;
-    replica_trace(r, TRACE_INFO, "snapshot_started index=%llu keys=%llu",
+    compaction_started(r);
+    r->compaction.asked = false;
+    replica_trace(r, TRACE_INFO, "snapshot_started index=%llu keys=%llu why=%s",
                   (unsigned long long)s->meta.to,
-                  (unsigned long long)store_count(r->store));
+                  (unsigned long long)store_count(r->store),
+                  r->compaction.why != NULL ? r->compaction.why : "asked");
+    r->compaction.why = NULL;
     next_slice(s);
     return 0;
 }
@@ -289,29 +352,11 @@ void snapshotter_abort(struct replica *r)
 
 void snapshotter_tick(struct replica *r)
 {
-    struct raftlog_stats stats;
-    uint64_t bytes;
-    uint64_t entries;
-    bool much;
-
-    if (r->snapshotter != NULL || r->installing || r->fetch != NULL ||
-        replica_now(r) < r->snapshot_retry_ms ||
-        r->applied <= r->snapshot_index) {
-        return;
+    struct snapshotter *s = r->snapshotter;
+    if (s != NULL && s->paused && !is_too_fast(s)) {
+        s->paused = false;
+        next_slice(s);
     }
-    raftlog_get_stats(r->log, &stats);
-    bytes = stats.written_bytes - r->written_at_snapshot;
-    entries = r->applied - r->snapshot_index;
-    if (bytes < r->options.snapshot_log_bytes &&
-        entries < r->options.snapshot_entries) {
-        return;
-    }
-    much = bytes / 4 >= r->options.snapshot_log_bytes ||
-           entries / 4 >= r->options.snapshot_entries;
-    if (serve_active(r) && !much) {
-        return;
-    }
-    snapshotter_start(r);
 }
 
 /* ---- loading ---- */

@@ -77,6 +77,16 @@ static void store_touched(const struct store *s, struct bytes key, bool present)
     }
 }
 
+static uint64_t data_bytes(const struct store_item *item)
+{
+    return store_item_key(item).size + store_item_value(item).size;
+}
+
+void store_get_counts(const struct store *s, struct store_counts *out)
+{
+    *out = s->counts;
+}
+
 static bool store_must_keep(const struct store *s, const struct store_item *it)
 {
     return s->view != NULL && store_view_needs(s->view, it);
@@ -157,6 +167,8 @@ static int store_add(struct store *s, struct bytes key, struct bytes value,
         goto err_expiry;
     }
     hash_add(&s->hash, store_item_hash(item));
+    s->counts.n_added++;
+    s->counts.data_bytes += data_bytes(item);
     store_touched(s, store_item_key(item), true);
     return 0;
 
@@ -177,8 +189,11 @@ int store_set(struct store *s, struct bytes key, struct bytes value,
     }
     slot = tree_find(&s->tree, key);
     if (slot != NULL) {
+        uint64_t before = data_bytes(*slot);
         int rc = store_replace(s, slot, value, type, expire_ms);
         if (rc == 0) {
+            s->counts.n_replaced++;
+            s->counts.data_bytes += data_bytes(*slot) - before;
             store_touched(s, store_item_key(*slot), true);
         }
         return rc;
@@ -207,6 +222,8 @@ int store_delete(struct store *s, struct bytes key)
     /* The key given may be the item's own, so it goes last. */
     item = tree_remove(&s->tree, key);
     hash_subtract(&s->hash, store_item_hash(item));
+    s->counts.n_replaced++;
+    s->counts.data_bytes -= data_bytes(item);
     store_touched(s, store_item_key(item), false);
     if (!keep) {
         store_item_unref(item);
@@ -221,6 +238,8 @@ int store_clear(struct store *s)
     }
     s->hash.low = 0;
     s->hash.high = 0;
+    s->counts.n_cleared++;
+    s->counts.data_bytes = 0;
     expiry_index_clear(s);
     if (s->view != NULL && !s->view->detached) {
         store_view_detach(s->view, &s->tree);

@@ -70,6 +70,15 @@ uint64_t store_next_expiry(const struct store *s);
  * passed. Right as long as the sum of these times is below 2^63 ms. */
 uint64_t store_mean_ttl(const struct store *s, uint64_t now_ms);
 struct checksum128 store_hash(const struct store *s);
+/* What has happened to items since the store was made, and the bytes of keys
+ * and values that are there. */
+struct store_counts {
+    uint64_t n_added;    /* keys that were not there */
+    uint64_t n_replaced; /* items replaced or deleted */
+    uint64_t n_cleared;  /* store_clear */
+    uint64_t data_bytes;
+};
+void store_get_counts(const struct store *s, struct store_counts *out);
 /* Bytes of items, index and tree nodes, as asked from the allocator. */
 uint64_t store_memory(const struct store *s);
 

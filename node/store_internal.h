@@ -19,6 +19,7 @@ struct store {
     struct tree expiry;
     uint64_t expiry_sum; /* of all expiries, mod 2^64 */
     uint8_t expiry_key[EXPIRY_KEY_HEAD + STORE_KEY_MAX]; /* to search with */
+    struct store_counts counts;
     store_touch_cb touch; /* NULL: nobody listens */
     void *touch_ctx;
 };

@@ -345,6 +345,11 @@ static void act_complete(struct raftlog *log, const struct frame_write *w)
 static void time_complete(struct raftlog *log, const struct frame_write *w)
 {
     uint64_t us = now_us(log) - w->started_us;
+    histogram_record(&log->latency.write_us, us);
+    if (w->header.n_entries > 0) {
+        histogram_record(&log->latency.batch_entries, w->header.n_entries);
+        histogram_record(&log->latency.batch_bytes, w->payload);
+    }
     log->stats.write_us_total += us;
     if (us > log->stats.write_us_max) {
         log->stats.write_us_max = us;

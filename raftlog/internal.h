@@ -143,11 +143,13 @@ struct raftlog {
     struct job *jobs;
     bool preparing, rotating, releasing;
     bool no_space;
+    uint64_t reserve_bytes; /* of the disk, not for new segments */
     uint64_t prepare_at_ms, rotate_at_ms; /* not tried again before */
     unsigned n_reads;
 
     uint32_t recovery_cases; /* bits of enum recover_case */
     struct raftlog_stats stats;
+    struct raftlog_latency latency;
 };
 
 /* ---- raftlog.c ---- */

@@ -452,6 +452,18 @@ bool raftlog_has_room(const struct raftlog *log, size_t bytes)
     return space_has_room(log, bytes);
 }
 
+const struct raftlog_latency *raftlog_latency(const struct raftlog *log)
+{
+    return &log->latency;
+}
+
+void raftlog_reset_latency(struct raftlog *log)
+{
+    memset(&log->latency, 0, sizeof log->latency);
+    log->stats.write_us_max = 0;
+    log->stats.sync_us_max = 0;
+}
+
 void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out)
 {
     const struct frame_write *w = &log->frame;

@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "raftlog/err.h"
+#include "raftlog/histogram.h"
 
 struct raftlog;
 
@@ -223,6 +224,9 @@ int raftlog_read(struct raftlog *log, uint64_t first, uint64_t last,
  * space. False: refuse client writes and drop incoming entries, try later.
  * The log's own acts and a reserve for Raft's entries are kept back. */
 bool raftlog_has_room(const struct raftlog *log, size_t bytes);
+/* Take no new segment from the last bytes that are free on the disk: the owner
+ * needs them for what will release segments. */
+void raftlog_set_reserve(struct raftlog *log, uint64_t bytes);
 
 /* Payload bytes of entries, each of at most entry_bytes_max, that files which
  * exist already can take beyond what was handed over: a full disk can not keep
@@ -276,5 +280,15 @@ struct raftlog_stats {
     const char *sync_method;         /* "aio" or "thread" */
 };
 void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out);
+/* How long writes and syncs took, and what a frame of entries held, since the
+ * log was opened or raftlog_reset_latency. Borrowed until the next call. */
+struct raftlog_latency {
+    struct histogram write_us; /* durable, or of a weaker policy written */
+    struct histogram sync_us;
+    struct histogram batch_entries;
+    struct histogram batch_bytes;
+};
+const struct raftlog_latency *raftlog_latency(const struct raftlog *log);
+void raftlog_reset_latency(struct raftlog *log);
 
 #endif

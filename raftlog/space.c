@@ -87,6 +87,7 @@ struct prepare_job {
     char *pool_dir;
     uint64_t id;
     uint64_t bytes;
+    uint64_t reserve; /* must be free beside it */
     int status;
     struct err_info info;
 };
@@ -94,6 +95,14 @@ struct prepare_job {
 static void prepare_run(struct job *job)
 {
     struct prepare_job *p = (struct prepare_job *)job;
+    uint64_t available;
+    if (p->reserve > 0 && file_free_bytes(p->pool_dir, &available) == 0 &&
+        available < p->bytes + p->reserve) {
+        p->status =
+            err_set(&p->info, ERR_NOSPACE,
+                    "%s: what is free is kept for a snapshot", p->pool_dir);
+        return;
+    }
     p->status = segment_fill(p->pool_dir, p->id, p->bytes, &p->info);
 }
 
@@ -141,6 +150,7 @@ static void prepare_start(struct raftlog *log, uint64_t bytes)
     p->job.destroy = prepare_destroy;
     p->id = log->next_segment_id++;
     p->bytes = bytes;
+    p->reserve = log->reserve_bytes;
     log->preparing = true;
     job_start(log, &p->job);
 }
@@ -427,6 +437,11 @@ void space_release(struct raftlog *log)
 }
 
 /* ---- room -----------------------------------------------------------------*/
+
+void raftlog_set_reserve(struct raftlog *log, uint64_t bytes)
+{
+    log->reserve_bytes = bytes;
+}
 
 uint64_t space_left(const struct raftlog *log)
 {

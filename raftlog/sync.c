@@ -285,6 +285,7 @@ void sync_complete(struct raftlog *log)
     log->unsynced_entries -= w->n_entries;
     log->unsynced_bytes -= w->n_bytes;
     log->stats.n_syncs++;
+    histogram_record(&log->latency.sync_us, us);
     log->stats.sync_us_total += us;
     if (us > log->stats.sync_us_max) {
         log->stats.sync_us_max = us;

@@ -45,6 +45,8 @@ struct sim_options {
     unsigned election_timeout_ms;
     uint64_t segment_bytes, cache_bytes;
     uint64_t snapshot_log_bytes, snapshot_entries, trailing_entries;
+    uint64_t compact_threshold, compact_age_ms, compact_rate_bytes;
+    uint64_t log_retention_bytes;
     unsigned inflight_entries;
     unsigned request_timeout_ms;
     bool weak_syncs;      /* nodes draw their sync policies, and new ones */

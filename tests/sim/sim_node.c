@@ -60,6 +60,10 @@ static void make_options(struct sim_node *n, struct replica_options *o,
     o->snapshot_log_bytes = s->snapshot_log_bytes;
     o->snapshot_entries = s->snapshot_entries;
     o->trailing_entries = s->trailing_entries;
+    o->log_retention_bytes = s->log_retention_bytes;
+    o->compact_threshold = s->compact_threshold;
+    o->compact_age_ms = s->compact_age_ms;
+    o->compact_rate_bytes = s->compact_rate_bytes;
     o->inflight_entries = s->inflight_entries;
     o->sync = n->sync;
 }

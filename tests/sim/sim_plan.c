@@ -47,6 +47,16 @@ static void draw_options(struct sim_options *o)
                          : (unsigned)sim_random_range(&r, 1, 2000);
     o->flush_late = sim_random_chance(&r, 500);
     o->weak_syncs = sim_random_chance(&r, 350);
+    o->compact_threshold = sim_random_range(&r, 20, 400);
+    if (sim_random_chance(&r, 300)) {
+        o->compact_age_ms = sim_random_range(&r, 200, 3000);
+    }
+    if (sim_random_chance(&r, 300)) {
+        o->compact_rate_bytes = sim_random_range(&r, 16, 256) * 1024;
+    }
+    if (sim_random_chance(&r, 300)) {
+        o->log_retention_bytes = sim_random_range(&r, 64, 512) * 1024;
+    }
 }
 
 static void run_until(struct sim *sim, uint64_t limit_us)

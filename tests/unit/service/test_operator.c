@@ -185,6 +185,43 @@ static void test_operator_help_names_each_subcommand(void **state)
     assert_non_null(strstr(text, "+HELP\r\n"));
 }
 
+static void test_operator_compact_answers_when_it_is_done(void **state)
+{
+    struct node *n = *state;
+    n->replica.index = 7;
+    submit(n->a, "concordkv compact");
+    expect(n->a, "");
+    n->now_ms += 20;
+    service_timer(n->service);
+    expect(n->a, ":7\r\n");
+    submit(n->a, "concordkv compact"); /* nothing has come since */
+    expect(n->a, ":7\r\n");
+}
+
+static void test_operator_compact_that_fails_is_said(void **state)
+{
+    struct node *n = *state;
+    n->replica.index = 7;
+    n->replica.compact_rv = ERR_BUSY;
+    submit(n->a, "concordkv compact");
+    n->replica.compacted = 0;
+    n->replica.n_compact_failed = 1;
+    n->now_ms += 20;
+    service_timer(n->service);
+    expect(n->a, "-ERR the snapshot failed; the node's event lines say why "
+                 "(snapshot_failed)\r\n");
+}
+
+static void test_operator_log_list_names_each_file(void **state)
+{
+    struct node *n = *state;
+    n->replica.index = 9;
+    submit(n->a, "concordkv log list");
+    expect(n->a, "*1\r\n$99\r\nfile=00000000000000000001-0000000002.seg "
+                 "first=1 last=9 bytes=65536 used=8192 state=active,unsynced"
+                 "\r\n");
+}
+
 /* Another leads from now on. */
 static void elect(struct node *n, uint64_t leader)
 {
@@ -461,6 +498,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_operator_unknown_subcommand_is_refused),
         TEST(test_operator_help_names_each_subcommand),
+        TEST(test_operator_compact_answers_when_it_is_done),
+        TEST(test_operator_compact_that_fails_is_said),
+        TEST(test_operator_log_list_names_each_file),
         TEST(test_operator_leader_hands_over),
         TEST(test_operator_transfer_to_anyone),
         TEST(test_operator_another_elected_is_said),
