@@ -6,6 +6,7 @@
  *   sim_node, sim_node_io          a process: replica, service, their world
  *   sim_client, sim_history        clients, and what they saw
  *   sim_lease                      when keys of theirs may and must expire
+ *   sim_transaction                their transactions, and accounts
  *   sim_check                      invariants, watched from outside
  *   sim_fault, sim_aim             random and aimed faults
  *   sim_plan                       one run from seed to verdict (sim_run)
@@ -250,7 +251,12 @@ enum sim_op_kind {
     SIM_OP_SETPX,
     SIM_OP_PEXPIRE,
     SIM_OP_PERSIST,
-    SIM_OP_PTTL
+    SIM_OP_PTTL,
+    /* Of several commands each; see sim_transaction.c. */
+    SIM_OP_WATCH,
+    SIM_OP_CAS,
+    SIM_OP_TRANSFER,
+    SIM_OP_AUDIT
 };
 
 /* What is known of a lease beyond its moments: which operation asked for it (by
@@ -274,7 +280,7 @@ struct sim_key {
     bool tally_off; /* it was deleted or may have been */
 };
 
-enum { SIM_OP_KEYS_MAX = 4, SIM_PIPELINE_MAX = 4 };
+enum { SIM_OP_KEYS_MAX = 4, SIM_PIPELINE_MAX = 4, SIM_ACCOUNTS = 3 };
 
 struct sim_op {
     enum sim_op_kind kind;
@@ -282,9 +288,15 @@ struct sim_op {
     unsigned key[SIM_OP_KEYS_MAX];
     size_t at[SIM_OP_KEYS_MAX]; /* its linear_op in the key's history */
     int64_t argument;
-    int64_t ttl_ms; /* SETPX, PEXPIRE */
+    int64_t ttl_ms;      /* SETPX, PEXPIRE */
+    int64_t result;      /* CAS: the number set */
+    unsigned account[2]; /* TRANSFER: from, to */
+    unsigned n_replies;  /* that have come, of an operation with several */
     uint64_t started_us;
 };
+
+/* What a client has begun with WATCH. */
+enum sim_watch { SIM_WATCH_NONE, SIM_WATCH_ASKED, SIM_WATCH_READ };
 
 struct sim_client {
     struct sim *sim;
@@ -304,6 +316,10 @@ struct sim_client {
     uint64_t patience_us;  /* gives a session up after */
     uint64_t last_sent_us;
     uint64_t n_ok, n_failed, n_unknown;
+    enum sim_watch watch;
+    bool watch_refused;
+    unsigned watch_key;
+    int64_t watch_value;
     /* Of the last finished operation, for scenarios. */
     bool last_ok, last_absent;
     int64_t last_result;
@@ -335,6 +351,46 @@ size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
 bool sim_history_check(struct sim *sim);
 /* Write the histories as JSON lines. */
 void sim_history_write(struct sim *sim, FILE *out);
+
+/* One reply, of an array its head. */
+struct sim_reply {
+    char type; /* + - : $ * */
+    int64_t integer;
+    const uint8_t *text;
+    size_t size;
+    bool null;
+};
+/* The reply at *at, which moves on; false: not complete. */
+bool sim_reply_parse(const uint8_t **at, const uint8_t *end,
+                     struct sim_reply *out);
+/* The number that a value stands for. */
+int64_t sim_reply_number(const struct sim_reply *r);
+
+/* ---- transactions (sim_transaction.c) ---- */
+
+struct sim_account {
+    int64_t min, max; /* what it may hold, by what was acknowledged and tried */
+    int64_t last;     /* as last audited */
+};
+
+bool sim_is_transaction(enum sim_op_kind kind);
+/* Begin one; counter: a key for those that count. */
+struct sim_op sim_transaction_draw(struct sim_client *c, unsigned counter);
+/* The client has read what it watches: what follows. */
+struct sim_op sim_transaction_next(struct sim_client *c);
+void sim_transaction_submit(struct sim_client *c, const struct sim_op *op);
+/* How many replies the operation gets; the last one decides. */
+unsigned sim_transaction_replies(const struct sim_op *op);
+void sim_transaction_invoked(struct sim *sim, const struct sim_op *op);
+/* A reply before the last; the last one, no error (false: nothing was
+ * executed); it was not executed. */
+void sim_transaction_part(struct sim_client *c, const struct sim_op *op,
+                          const struct sim_reply *r);
+bool sim_transaction_done(struct sim_client *c, struct sim_op *op,
+                          const uint8_t *at, const uint8_t *end);
+void sim_transaction_failed(struct sim_client *c, const struct sim_op *op);
+/* After the last audit, when all is quiet. */
+void sim_accounts_check(struct sim *sim);
 
 /* ---- keys that expire (sim_lease.c) ---- */
 
@@ -396,6 +452,7 @@ struct sim {
     struct sim_random client_random;
     struct sim_key keys[SIM_KEYS_MAX];
     unsigned n_keys;
+    struct sim_account accounts[SIM_ACCOUNTS];
     int64_t value_padding; /* bytes added to values; -1: draw */
     struct sim_clock_bound {
         uint64_t ms, at_us;

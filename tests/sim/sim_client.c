@@ -8,7 +8,7 @@
  * Keys: registers hold numbers written once each ("v17" and padding),
  * counters are only incremented, pairs are written by MSET with the same
  * number on both sides and must never be read with two different ones; leased
- * keys are registers that expire. */
+ * keys are registers that expire; accounts are in sim_transaction.c. */
 #include "tests/sim/sim.h"
 
 #include <assert.h>
@@ -78,6 +78,10 @@ static void submit_to_session(struct sim_client *c, const struct sim_op *op)
     size_t value_size = make_value(c->sim, op, value, sizeof value);
     uint32_t argc = 0;
 
+    if (sim_is_transaction(op->kind)) {
+        sim_transaction_submit(c, op);
+        return;
+    }
     argv[argc++] = text_bytes(names[op->kind]);
     for (unsigned i = 0; i < op->n_keys; i++) {
         argv[argc++] = text_bytes(c->sim->keys[op->key[i]].name);
@@ -169,11 +173,18 @@ static struct sim_op draw_leased_op(struct sim *sim)
                      : one_key(SIM_OP_DEL, key, 0);
 }
 
-static struct sim_op draw_op(struct sim *sim)
+static struct sim_op draw_op(struct sim_client *c)
 {
+    struct sim *sim = c->sim;
     struct sim_random *random = &sim->client_random;
     uint64_t draw = sim_random_below(random, 100);
 
+    if (c->watch == SIM_WATCH_READ) {
+        return sim_transaction_next(c);
+    }
+    if (c->watch == SIM_WATCH_NONE && sim_random_chance(random, 200)) {
+        return sim_transaction_draw(c, counter_key(sim));
+    }
     if (sim_random_chance(random, 250)) {
         return draw_leased_op(sim);
     }
@@ -215,6 +226,7 @@ static void lose_session(struct sim_client *c)
         sim_history_unknown(c);
     }
     c->n_pending = 0;
+    c->watch = SIM_WATCH_NONE;
     session_close(c->session);
     c->session = NULL;
     c->node = 0;
@@ -251,7 +263,7 @@ void sim_client_due(struct sim_client *c, struct sim_node *n)
     }
     while (c->n_pending < c->pipeline && !c->idle && c->session != NULL &&
            n_new++ < c->pipeline) {
-        struct sim_op op = draw_op(c->sim);
+        struct sim_op op = draw_op(c);
         sim_history_invoked(c, &op);
         c->last_sent_us = c->sim->clock.now_us;
         c->pending[c->n_pending++] = op;

@@ -70,6 +70,8 @@
     X(key_swept)                                                               \
     X(read_settled)                                                            \
     X(leader_clock_ahead)                                                      \
+    X(transaction_executed)                                                    \
+    X(transaction_broken)                                                      \
     X(outcome_unknown)                                                         \
     X(answer_clusterdown)                                                      \
     X(client_gave_up)                                                          \

@@ -66,6 +66,7 @@ static enum linear_kind linear_kind_of(enum sim_op_kind kind)
         return LINEAR_DEL;
     case SIM_OP_INCR:
     case SIM_OP_INCRBY:
+    case SIM_OP_CAS:
         return LINEAR_ADD;
     case SIM_OP_SETNX:
         return LINEAR_SETNX;
@@ -73,6 +74,9 @@ static enum linear_kind linear_kind_of(enum sim_op_kind kind)
         return LINEAR_EXISTS;
     case SIM_OP_GET:
     case SIM_OP_MGET:
+    case SIM_OP_WATCH:
+    case SIM_OP_TRANSFER:
+    case SIM_OP_AUDIT:
         break;
     }
     return LINEAR_GET;
@@ -83,6 +87,7 @@ void sim_history_invoked(struct sim_client *c, struct sim_op *op)
     struct sim *sim = c->sim;
 
     sim_leases_update(sim);
+    sim_transaction_invoked(sim, op);
     op->started_us = sim->clock.now_us;
     for (unsigned i = 0; i < op->n_keys; i++) {
         struct sim_key *key = &sim->keys[op->key[i]];
@@ -114,6 +119,7 @@ void sim_history_unknown(struct sim_client *c)
 
 static void note_failed(struct sim_client *c, const struct sim_op *op)
 {
+    sim_transaction_failed(c, op);
     for (unsigned i = 0; i < op->n_keys; i++) {
         struct sim_key *key = &c->sim->keys[op->key[i]];
         if (key->ops[op->at[i]].kind == LINEAR_ADD) {
@@ -126,16 +132,8 @@ static void note_failed(struct sim_client *c, const struct sim_op *op)
 
 /* ---- replies ---- */
 
-struct reply {
-    char type; /* + - : $ * */
-    int64_t integer;
-    const uint8_t *text;
-    size_t size;
-    bool null;
-};
-
-/* One reply (an array: its head) at *at; false: not complete. */
-static bool parse(const uint8_t **at, const uint8_t *end, struct reply *out)
+bool sim_reply_parse(const uint8_t **at, const uint8_t *end,
+                     struct sim_reply *out)
 {
     const uint8_t *line = *at;
     const uint8_t *cr =
@@ -166,13 +164,13 @@ static bool parse(const uint8_t **at, const uint8_t *end, struct reply *out)
 
 static bool skip_one(const uint8_t **at, const uint8_t *end)
 {
-    struct reply head, item;
+    struct sim_reply head, item;
 
-    if (!parse(at, end, &head)) {
+    if (!sim_reply_parse(at, end, &head)) {
         return false;
     }
     for (int64_t i = 0; head.type == '*' && i < head.integer; i++) {
-        if (!parse(at, end, &item)) {
+        if (!sim_reply_parse(at, end, &item)) {
             return false;
         }
     }
@@ -180,7 +178,7 @@ static bool skip_one(const uint8_t **at, const uint8_t *end)
 }
 
 /* "v17......" of a register, "17" of a counter. */
-static int64_t value_of(const struct reply *r)
+int64_t sim_reply_number(const struct sim_reply *r)
 {
     char text[32];
     size_t n = r->size < sizeof text - 1 ? r->size : sizeof text - 1;
@@ -190,7 +188,7 @@ static int64_t value_of(const struct reply *r)
     return strtoll(text[0] == 'v' ? text + 1 : text, NULL, 10);
 }
 
-static void note_value(struct linear_op *l, const struct reply *r)
+static void note_value(struct linear_op *l, const struct sim_reply *r)
 {
     if (r->type == ':' && l->kind == LINEAR_TTL) {
         /* How long exactly is between the clocks. */
@@ -200,7 +198,7 @@ static void note_value(struct linear_op *l, const struct reply *r)
     } else if (r->null) {
         l->absent = true;
     } else if (r->type == '$') {
-        l->result = value_of(r);
+        l->result = sim_reply_number(r);
     }
 }
 
@@ -226,11 +224,12 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
                     const uint8_t *at, const uint8_t *end)
 {
     struct sim *sim = c->sim;
-    struct reply head, item;
+    struct sim_reply head, item;
 
     sim_leases_update(sim);
-    (void)parse(&at, end, &head);
-    if (head.type == '*' && head.integer != (int64_t)op->n_keys) {
+    (void)sim_reply_parse(&at, end, &head);
+    if (head.type == '*' && !sim_is_transaction(op->kind) &&
+        head.integer != (int64_t)op->n_keys) {
         sim_fail(sim, "MGET of %u keys gave %" PRId64 " values", op->n_keys,
                  head.integer);
         return;
@@ -240,9 +239,13 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
         struct linear_op *l = &key->ops[op->at[i]];
         item = head;
         if (head.type == '*') {
-            (void)parse(&at, end, &item);
+            (void)sim_reply_parse(&at, end, &item);
         }
-        note_value(l, &item);
+        if (op->kind == SIM_OP_CAS) {
+            l->result = op->result;
+        } else {
+            note_value(l, &item);
+        }
         l->returned = ++sim->n_moments;
         if (l->kind == LINEAR_ADD) {
             key->added_min += op->argument;
@@ -257,7 +260,7 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
 }
 
 static void note_error(struct sim_client *c, const struct sim_op *op,
-                       const struct reply *r)
+                       const struct sim_reply *r)
 {
     snprintf(c->last_error, sizeof c->last_error, "%.*s", (int)r->size,
              (const char *)r->text);
@@ -278,7 +281,8 @@ size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
                           const uint8_t *end)
 {
     const uint8_t *at = start, *peek = start;
-    struct reply r;
+    struct sim_op *op = &c->pending[0];
+    struct sim_reply r;
 
     if (!skip_one(&at, end)) {
         return 0;
@@ -288,11 +292,19 @@ size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
                  c->id);
         return 0;
     }
-    (void)parse(&peek, end, &r);
+    (void)sim_reply_parse(&peek, end, &r);
+    if (++op->n_replies < sim_transaction_replies(op)) {
+        sim_transaction_part(c, op, &r);
+        return (size_t)(at - start);
+    }
     if (r.type == '-') {
-        note_error(c, &c->pending[0], &r);
+        note_error(c, op, &r);
+    } else if (sim_is_transaction(op->kind) &&
+               !sim_transaction_done(c, op, start, end)) {
+        note_failed(c, op);
+        c->last_ok = false;
     } else {
-        note_ok(c, &c->pending[0], start, end);
+        note_ok(c, op, start, end);
     }
     c->n_pending--;
     memmove(&c->pending[0], &c->pending[1],

@@ -245,7 +245,12 @@ static void prove_life(struct sim *sim)
             op.key[0] = key;
             do_surely(sim, node, op, limit_us);
         }
+        op = (struct sim_op){.kind = SIM_OP_AUDIT};
+        do_surely(sim, node, op, limit_us);
+        sim_accounts_check(sim);
     }
+    /* A leader of just now sweeps with its next tick. */
+    sim_advance(sim, 1000 * 1000);
     while (!sim->failed && !sim_check_converged(sim) &&
            sim->clock.now_us < limit_us) {
         sim_advance(sim, 10 * 1000);
