@@ -292,8 +292,8 @@ static void test_watch_given_up_in_a_pipeline_does_not_count(void **state)
         submit(n->a, forget[i]);
         submit(n->a, "MULTI");
         submit(n->a, "SET mark 1");
+        submit(n->b, "SET k changed"); /* before an EXEC that came too early */
         submit(n->a, "EXEC");
-        submit(n->b, "SET k changed");
         settle(n);
         snprintf(want, sizeof want, OK "%s%s" OK QUEUED "*1\r\n+OK\r\n",
                  i >= 2 ? OK : "", answers[i]);
