@@ -193,18 +193,19 @@ static void export_take_scan(struct export *ex, redisReply *reply)
     if (rc < 0) {
         export_end(ex, EXIT_CODE_REFUSED);
     }
-    if (rc <= 0 || keys->elements == 0) {
-        freeReplyObject(reply);
-    } else {
+    bool has_keys = rc > 0 && keys->elements > 0;
+    if (has_keys) {
         assert(page->reply == NULL);
         page->reply = reply;
         page->keys = keys;
+    } else {
+        freeReplyObject(reply);
     }
     /* The next SCAN before the values of this page: they travel meanwhile. */
     if (ex->code == EXIT_CODE_OK && !ex->scan.done) {
         export_ask_scan(ex);
     }
-    if (rc > 0 && keys->elements > 0) {
+    if (has_keys) {
         export_ask_page(ex, page);
     }
 }

@@ -185,6 +185,7 @@ static void test_wire_transfer_round_trips(void **state)
 {
     struct wire_message m;
     struct wire_message out;
+    struct err_info info;
     (void)state;
     memset(&m, 0, sizeof m);
     m.type = WIRE_TRANSFER;
@@ -200,9 +201,11 @@ static void test_wire_transfer_round_trips(void **state)
     m.as.transfer.status = ERR_NOTFOUND;
     encode(&m, "words", 5);
     assert_int_equal(decode(n_bytes, &out), 0);
+    assert_int_equal(wire_decode(2, bytes, n_bytes, &out, &info), 0);
     assert_int_equal(out.as.transfer.status, ERR_NOTFOUND);
     assert_int_equal(out.as.transfer.text.size, 5);
     assert_memory_equal(out.as.transfer.text.data, "words", 5);
+    wire_message_clear(&out);
 }
 
 static void test_wire_chunk_of_another_size_is_refused(void **state)
