@@ -34,11 +34,18 @@ int directory_make(const char *dir, struct err_info *info)
         return err_set(info, ERR_INVALID, "the path of the directory is %s",
                        dir[0] == '\0' ? "empty" : "too long");
     }
+    parent_of(parent, dir);
     rv = file_exists(dir, &there);
     if (rv == 0 && !there) {
-        parent_of(parent, dir);
         rv = file_make_dir(dir);
-        rv = rv == 0 ? file_sync_dir(parent) : rv;
+    }
+    if (rv == 0) {
+        /* Also when it is there: a process that was killed behind making it
+         * has left a name that a power cut can still take back, with all that
+         * comes into it. A parent that may not be read was not made ready by
+         * us. */
+        rv = file_sync_dir(parent);
+        rv = rv == ERR_ACCESS && there ? 0 : rv;
     }
     if (rv == ERR_NOTFOUND) {
         return err_set(info, rv,
