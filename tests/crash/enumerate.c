@@ -27,7 +27,8 @@
 enum { TRACE_MAX = 24, TRACE_SIZE = 96, SECOND_WHOLE = 5, SECOND_RANDOM = 6 };
 
 static const struct crash_workload *const workloads[] = {
-    &crash_log, &crash_snapshot, &crash_receive, &crash_install, &crash_home};
+    &crash_log,  &crash_snapshot, &crash_receive, &crash_install,
+    &crash_home, &crash_persist,  &crash_streams};
 
 static struct options {
     unsigned n_whole;

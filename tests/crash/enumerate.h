@@ -36,6 +36,8 @@ extern const struct crash_workload crash_snapshot;
 extern const struct crash_workload crash_receive;
 extern const struct crash_workload crash_install;
 extern const struct crash_workload crash_home;
+extern const struct crash_workload crash_persist;
+extern const struct crash_workload crash_streams;
 
 /* For recover: the recovery has told its caller so much. */
 void crash_promise(const void *after);

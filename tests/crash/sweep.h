@@ -29,6 +29,7 @@ struct sweep_case {
     int (*work)(const char *dir, struct sweep_told *told);
     /* Nothing fails any more: what was told is there, and the work goes on. */
     void (*check)(const char *dir, const struct sweep_told *told);
+    bool waits_for_memory; /* for ever, rather than refuse: see the case */
 };
 
 extern const struct sweep_case sweep_log_new;
@@ -37,6 +38,8 @@ extern const struct sweep_case sweep_chain_grow;
 extern const struct sweep_case sweep_chain_read;
 extern const struct sweep_case sweep_receive;
 extern const struct sweep_case sweep_home;
+extern const struct sweep_case sweep_persist_log;
+extern const struct sweep_case sweep_persist_streams;
 
 void sweep_failed(const char *file, int line, const char *condition,
                   const char *words);
