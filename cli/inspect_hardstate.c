@@ -9,7 +9,11 @@
 #include "raftlog/file.h"
 #include "raftlog/hardstate.h"
 
-enum { HARD_BYTES_MAX = 1 << 20, HARD_CHECKSUM_AT = HARDSTATE_SIZE - 8 };
+enum {
+    HARD_BYTES_MAX = 1 << 20,
+    HARD_VERSION_AT = 8,
+    HARD_SIZE_1 = 96 /* of version 1 */
+};
 
 struct slot {
     char path[INSPECT_PATH_MAX];
@@ -22,20 +26,22 @@ static void add_damage(struct inspect_problems *problems, const char *path,
                        const void *data, size_t size, int code)
 {
     static const char magic[] = "CKVHARD\n";
+    const uint8_t *bytes = data;
+    bool first = size > HARD_VERSION_AT && bytes[HARD_VERSION_AT] == 1;
+    size_t whole = first ? (size_t)HARD_SIZE_1 : (size_t)HARDSTATE_SIZE;
     if (code == ERR_VERSION) {
-        inspect_problem_add(problems, path, 8,
+        inspect_problem_add(problems, path, HARD_VERSION_AT,
                             "a format version newer than this program's");
-    } else if (size < HARDSTATE_SIZE) {
+    } else if (size < whole) {
         inspect_problem_add(problems, path, size,
-                            "the file ends here; a slot has %d bytes",
-                            (int)HARDSTATE_SIZE);
+                            "the file ends here; a slot has %zu bytes", whole);
     } else if (memcmp(data, magic, strlen(magic)) != 0) {
         inspect_problem_add(problems, path, 0,
                             "this is no hard state slot: the magic is wrong");
     } else {
-        inspect_problem_add(problems, path, HARD_CHECKSUM_AT,
-                            "the checksum of bytes 0..%d does not hold",
-                            (int)HARD_CHECKSUM_AT - 1);
+        inspect_problem_add(problems, path, whole - 8,
+                            "the checksum of bytes 0..%zu does not hold",
+                            whole - 9);
     }
 }
 
@@ -90,7 +96,7 @@ static void print_table(const struct slot *slots, size_t n,
 {
     static const char *const columns[] = {"FILE",  "STATE",      ">SEQUENCE",
                                           ">TERM", ">VOTED FOR", ">LOG FRAME",
-                                          ">NODE", "COUNTS"};
+                                          ">NODE", "FORGOT",     "COUNTS"};
     struct table t;
     table_init(&t);
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
@@ -109,6 +115,7 @@ static void print_table(const struct slot *slots, size_t n,
                 table_cell(&t, "-");
             }
         }
+        table_cell(&t, "%s", h->forgot ? "yes" : "no");
         table_cell(&t, "%s", winner == &slots[i] ? "yes" : "no");
     }
     table_print(&t, stdout);
@@ -142,6 +149,16 @@ static void print_json(const struct slot *slots, size_t n,
             json_uint(&w, h->voted_for);
             json_name(&w, "log_sequence");
             json_uint(&w, h->log_sequence);
+            json_name(&w, "forgot");
+            json_bool(&w, h->forgot);
+            if (h->forgot) {
+                json_name(&w, "forgot_term");
+                json_uint(&w, h->forgot_term);
+            }
+            if (h->weak_boot[0] != '\0') {
+                json_name(&w, "weak_boot");
+                json_text(&w, h->weak_boot);
+            }
             json_name(&w, "node_id");
             json_uint(&w, h->node_id);
             json_name(&w, "cluster_id");
