@@ -5,9 +5,10 @@
 
 Both on loopback and EMPTIED first, their clocks that of one machine. Sends the lines of conformance_table.h and
 then random commands over a few keys, in RESP2 and in RESP3. Replies whose
-order is nobody's (KEYS, RANDOMKEY) are compared as sets or not at all. Exits 1
-after printing what differs."""
+order is nobody's (KEYS, RANDOMKEY) are compared as sets or not at all. Prints
+how many commands of each name agree; exits 1 after printing what differs."""
 import ast
+import collections
 import os
 import random
 import re
@@ -119,7 +120,7 @@ def random_line(r):
     return r.choice(forms)()
 
 
-def compare(redis, node, lines):
+def compare(redis, node, lines, agreed):
     wrong = 0
     n = 0
     for line in lines:
@@ -127,7 +128,9 @@ def compare(redis, node, lines):
         if line.startswith("KEYS") and isinstance(want, list):
             want, got = sorted(want), sorted(got)
         n += 1
-        if want != got:
+        if want == got:
+            agreed[line.split()[0].upper()] += 1
+        else:
             wrong += 1
             if wrong <= 20:
                 print("%s\n  redis %r\n  node  %r" % (line, want, got))
@@ -139,6 +142,7 @@ def main():
     n_random = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
     seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     wrong = 0
+    agreed = collections.Counter()
     for version in 2, 3:
         redis, node = (Client(port, version) for port in ports)
         r = random.Random(seed * 10 + version)
@@ -147,9 +151,11 @@ def main():
                            ("HELLO", "RESET", "CLIENT")]),
                 ("random", ["FLUSHALL"] + [random_line(r)
                                            for _ in range(n_random)])):
-            n, bad = compare(redis, node, lines)
+            n, bad = compare(redis, node, lines, agreed)
             print("RESP%d %s: %d commands, %d differ" % (version, name, n, bad))
             wrong += bad
+    print("agree: " + ", ".join("%s %d" % item
+                                for item in sorted(agreed.items())))
     return wrong != 0
 
 
