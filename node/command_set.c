@@ -300,7 +300,10 @@ void command_getex(struct command_env *env, uint32_t argc,
     }
     reply_item(env, item, reply);
     before = buffer_size(reply);
-    if (item != NULL && (o.expiry.time.data != NULL || o.persist) &&
+    /* What has no expiry is not changed by taking it away. */
+    if (item != NULL &&
+        (o.expiry.time.data != NULL ||
+         (o.persist && store_item_expire_ms(item) != 0)) &&
         !command_expire_item(env, item, at_ms, reply)) {
         keep_error(reply, start, before);
     }
