@@ -3,10 +3,12 @@
 
   compare_redis.py REDIS_PORT NODE_PORT [N_RANDOM [SEED]]
 
-Both on loopback and EMPTIED first, their clocks that of one machine. Sends the lines of conformance_table.h and
-then random commands over a few keys, in RESP2 and in RESP3. Replies whose
-order is nobody's (KEYS, RANDOMKEY) are compared as sets or not at all. Prints
-how many commands of each name agree; exits 1 after printing what differs."""
+Both on loopback and EMPTIED first, their clocks that of one machine. Sends the
+lines of conformance_table.h, then those of transaction_table.h by two clients
+(a and b), then random commands over a few keys and random transactions of two
+clients, in RESP2 and in RESP3. Replies whose order is nobody's (KEYS,
+RANDOMKEY) are compared as sets or not at all. Prints how many commands of each
+name agree; exits 1 after printing what differs."""
 import ast
 import collections
 import os
@@ -53,6 +55,39 @@ def table():
     for m in re.finditer(r'^    \{((?:"(?:[^"\\]|\\.)*"\s*)+),', text, re.M):
         parts = re.findall(r'"(?:[^"\\]|\\.)*"', m.group(1))
         yield "".join(ast.literal_eval(part) for part in parts)
+
+
+def transaction_table():
+    name = os.path.join(os.path.dirname(__file__), "..", "service",
+                        "transaction_table.h")
+    text = open(name, encoding="latin1").read()
+    for m in re.finditer(r"^    \{'([ab])',\s*((?:\"(?:[^\"\\]|\\.)*\"\s*)+),",
+                         text, re.M):
+        parts = re.findall(r'"(?:[^"\\]|\\.)*"', m.group(2))
+        yield m.group(1), "".join(ast.literal_eval(part) for part in parts)
+
+
+def random_transactions(r, n):
+    """Lines of clients a and b: both watch, change, queue and run."""
+    yield "a", "FLUSHALL"
+    # KEYS is refused in a transaction here, see README.
+    line = lambda: next(l for l in iter(lambda: random_line(r), None)
+                        if l.split()[0] not in ("KEYS", "RANDOMKEY"))
+    for _ in range(n // 8):
+        client, other = r.choice(["ab", "ba"])
+        if r.random() < 0.6:
+            yield client, "WATCH %s" % " ".join(
+                r.choice(KEYS) for _ in range(r.randint(1, 3)))
+        for _ in range(r.randint(0, 2)):
+            yield r.choice("ab"), line()
+        yield client, "MULTI"
+        for _ in range(r.randint(0, 4)):
+            if r.random() < 0.15:
+                yield other, line()
+            yield client, line()
+        yield client, r.choice(["EXEC"] * 8 + ["DISCARD", "EXEC x"])
+        if r.random() < 0.1:
+            yield client, "UNWATCH"
 
 
 def random_line(r):
@@ -123,8 +158,8 @@ def random_line(r):
 def compare(redis, node, lines, agreed):
     wrong = 0
     n = 0
-    for line in lines:
-        want, got = redis.command(line), node.command(line)
+    for client, line in lines:
+        want, got = redis[client].command(line), node[client].command(line)
         if line.startswith("KEYS") and isinstance(want, list):
             want, got = sorted(want), sorted(got)
         n += 1
@@ -133,7 +168,8 @@ def compare(redis, node, lines, agreed):
         else:
             wrong += 1
             if wrong <= 20:
-                print("%s\n  redis %r\n  node  %r" % (line, want, got))
+                print("%s: %s\n  redis %r\n  node  %r" %
+                      (client, line, want, got))
     return n, wrong
 
 
@@ -144,13 +180,17 @@ def main():
     wrong = 0
     agreed = collections.Counter()
     for version in 2, 3:
-        redis, node = (Client(port, version) for port in ports)
+        redis, node = ({name: Client(port, version) for name in "ab"}
+                       for port in ports)
         r = random.Random(seed * 10 + version)
         for name, lines in (
-                ("table", [line for line in table() if line.split()[0] not in
+                ("table", [("a", line) for line in table()
+                           if line.split()[0] not in
                            ("HELLO", "RESET", "CLIENT")]),
-                ("random", ["FLUSHALL"] + [random_line(r)
-                                           for _ in range(n_random)])):
+                ("transactions", transaction_table()),
+                ("random", [("a", "FLUSHALL")] + [
+                    ("a", random_line(r)) for _ in range(n_random)]),
+                ("random transactions", random_transactions(r, n_random))):
             n, bad = compare(redis, node, lines, agreed)
             print("RESP%d %s: %d commands, %d differ" % (version, name, n, bad))
             wrong += bad

@@ -9,6 +9,7 @@ static void run_table(bool resp3)
 {
     size_t n = sizeof transaction_table / sizeof transaction_table[0];
     struct node node, *at = make_leader(&node);
+    at->replica.leader_clock_ms = io_clock_ms(NULL);
     if (resp3) {
         submit(at->a, "HELLO 3");
         submit(at->b, "HELLO 3");
