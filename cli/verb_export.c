@@ -62,14 +62,13 @@ static void print_losses(const struct export *ex)
     char count[TEXT_NUMBER_MAX];
     if (ex->n_expiring > 0 && !record_format_has_expiry(ex->format)) {
         fprintf(stderr,
-                "concordctl: not exported: when %s of the keys end%s, which "
-                "TSV cannot carry; --format jsonl and resp can\n",
-                text_count(count, ex->n_expiring),
-                ex->n_expiring == 1 ? "s" : "");
+                "concordctl: %s keys have an expiry, which TSV cannot carry; "
+                "--format jsonl and resp can\n",
+                text_count(count, ex->n_expiring));
     }
     if (ex->n_other_types > 0) {
         fprintf(stderr,
-                "concordctl: left out, because they hold no string: %s keys\n",
+                "concordctl: %s keys hold no string and were left out\n",
                 text_count(count, ex->n_other_types));
     }
 }
