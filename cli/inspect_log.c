@@ -101,7 +101,8 @@ static void print_entry_text(uint64_t offset, uint64_t index,
         printf("%s ", kind_name(e->kind));
         print_hex(stdout, e);
     } else {
-        printf("kind %u ", e->kind);
+        char letter = e->kind >= 'A' && e->kind <= 'Z' ? (char)e->kind : '-';
+        printf("kind %u (%c) ", e->kind, letter);
         print_hex(stdout, e);
     }
     putchar('\n');

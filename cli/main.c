@@ -23,6 +23,7 @@ static int take_endpoints(struct invocation *in)
     }
     if (text == NULL || text[0] == '\0') {
         text = DEFAULT_ENDPOINTS;
+        in->endpoints_guessed = true;
     }
     if (endpoint_list_parse(&in->endpoints, text, &info) != 0) {
         return verb_fail(EXIT_CODE_USAGE, "%s%s", source, info.message);

@@ -185,6 +185,7 @@ static int run_command(struct prompt *p, const struct prompt_words *w)
         return verb_fail(EXIT_CODE_USAGE,
                          "the prompt speaks RESP2; for RESP3 use redis-cli -3");
     }
+    bool pinned = p->multi || p->watching;
     int64_t begin = clock_now_ms();
     int code = call(p, w, &reply, &info);
     int64_t took = clock_now_ms() - begin;
@@ -193,7 +194,8 @@ static int run_command(struct prompt *p, const struct prompt_words *w)
         return code;
     }
     if (code != EXIT_CODE_OK) {
-        return verb_fail(code, "%s", info.message);
+        return pinned ? verb_fail(code, "%s", info.message)
+                      : verb_fail_call(p->in, code, &info);
     }
     print_reply(w, reply, p->in->options.output == OUTPUT_JSON);
     note_state(p, w->words[0], reply);
@@ -250,6 +252,7 @@ static int run_verb(struct prompt *p, struct prompt_words *w)
         return verb_fail(EXIT_CODE_USAGE, "this is the prompt already");
     }
     in.endpoints = p->in->endpoints;
+    in.endpoints_guessed = p->in->endpoints_guessed;
     if (in.options.endpoints != NULL &&
         endpoint_list_parse(&in.endpoints, in.options.endpoints, &info) != 0) {
         return verb_fail(EXIT_CODE_USAGE, "--endpoints: %s", info.message);

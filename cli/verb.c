@@ -19,6 +19,21 @@ int verb_fail(int code, const char *format, ...)
     return code;
 }
 
+int verb_fail_call(const struct invocation *in, int code,
+                   const struct err_info *info)
+{
+    const char *next = "";
+    if (code == EXIT_CODE_UNREACHABLE) {
+        next = in->endpoints_guessed
+                   ? "; name the nodes with --endpoints, or start some here "
+                     "with 'concordctl local up'"
+                   : "; 'concordctl status' shows each node";
+    } else if (code == EXIT_CODE_UNKNOWN) {
+        next = "; look before you send it again";
+    }
+    return verb_fail(code, "%s%s", info->message, next);
+}
+
 int64_t verb_timeout_ms(const struct invocation *in)
 {
     return in->options.timeout_ms > 0 ? in->options.timeout_ms

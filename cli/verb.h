@@ -15,7 +15,8 @@ struct invocation {
     const struct verb *verb;
     struct options options;
     struct endpoint_list endpoints;
-    char **args; /* behind the verb, without options */
+    bool endpoints_guessed; /* nobody named them: those of `local up` */
+    char **args;            /* behind the verb, without options */
     int n_args;
     char **extra; /* behind "--", for verbs that hand them on */
     int n_extra;
@@ -41,6 +42,11 @@ struct verb {
 /* "concordctl: ..." on stderr; returns code. */
 int verb_fail(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The same for what a call to the cluster ended with; what to do next is said
+ * where no node could be reached. */
+int verb_fail_call(const struct invocation *in, int code,
+                   const struct err_info *info);
 
 /* now + --timeout or the verb's default. */
 int64_t verb_deadline_ms(const struct invocation *in);

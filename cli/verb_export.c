@@ -62,13 +62,14 @@ static void print_losses(const struct export *ex)
     char count[TEXT_NUMBER_MAX];
     if (ex->n_expiring > 0 && !record_format_has_expiry(ex->format)) {
         fprintf(stderr,
-                "concordctl: %s keys have an expiry, which TSV cannot carry; "
-                "--format jsonl and resp can\n",
-                text_count(count, ex->n_expiring));
+                "concordctl: not exported: when %s of the keys end%s, which "
+                "TSV cannot carry; --format jsonl and resp can\n",
+                text_count(count, ex->n_expiring),
+                ex->n_expiring == 1 ? "s" : "");
     }
     if (ex->n_other_types > 0) {
         fprintf(stderr,
-                "concordctl: %s keys hold no string and were left out\n",
+                "concordctl: left out, because they hold no string: %s keys\n",
                 text_count(count, ex->n_other_types));
     }
 }

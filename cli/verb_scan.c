@@ -124,7 +124,7 @@ int verb_scan(const struct invocation *in)
     scan_close(&scan);
     client_close(&client);
     if (code != EXIT_CODE_OK) {
-        return verb_fail(code, "%s", info.message);
+        return verb_fail_call(in, code, &info);
     }
     return verb_finish(code);
 }

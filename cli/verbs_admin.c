@@ -147,23 +147,39 @@ struct answer {
     int code;
 };
 
+/* One command to one node, on a connection of its own. */
+static void ask_one(struct answer *a, const struct command *command,
+                    enum client_kind kind, int64_t deadline_ms)
+{
+    struct conn conn = {NULL, {{0}, 0}};
+    bool sent = false;
+    int rc = conn_open(&conn, &a->endpoint, deadline_ms, &a->error);
+    if (rc == 0) {
+        rc =
+            conn_call(&conn, command, deadline_ms, &a->reply, &sent, &a->error);
+    }
+    conn_close(&conn);
+    if (rc != 0) {
+        a->code = kind == CLIENT_WRITE && sent ? EXIT_CODE_UNKNOWN
+                                               : EXIT_CODE_UNREACHABLE;
+    } else if (a->reply->type == REDIS_REPLY_ERROR) {
+        a->code = EXIT_CODE_REFUSED;
+        err_escape(a->error.message, sizeof(a->error.message), a->reply->str,
+                   a->reply->len);
+        freeReplyObject(a->reply);
+        a->reply = NULL;
+    }
+}
+
 /* Ask every endpoint for itself: options belong to a node, not to the
  * cluster. The replies are given. */
 static void ask_each(const struct invocation *in, const struct command *command,
                      enum client_kind kind, struct answer *answers)
 {
     for (size_t i = 0; i < in->endpoints.n_items; i++) {
-        struct answer *a = &answers[i];
-        struct endpoint_list one;
-        struct client client;
-        memset(a, 0, sizeof(*a));
-        a->endpoint = in->endpoints.items[i];
-        one.items[0] = a->endpoint;
-        one.n_items = 1;
-        client_init(&client, &one, true);
-        a->code = client_call(&client, kind, command, verb_deadline_ms(in),
-                              &a->reply, &a->error);
-        client_close(&client);
+        memset(&answers[i], 0, sizeof(answers[i]));
+        answers[i].endpoint = in->endpoints.items[i];
+        ask_one(&answers[i], command, kind, verb_deadline_ms(in));
     }
 }
 

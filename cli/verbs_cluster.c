@@ -92,10 +92,12 @@ int verb_leader(const struct invocation *in)
             return verb_fail(EXIT_CODE_INTERRUPTED, "interrupted");
         }
         if (clock_now_ms() >= deadline) {
-            return verb_fail(EXIT_CODE_UNREACHABLE, "no leader: %s",
-                             view.nodes[0].reachable
-                                 ? "the nodes that answer have not elected one"
-                                 : view.nodes[0].error.message);
+            struct err_info info;
+            err_set(&info, ERR_AGAIN, "no leader: %.400s",
+                    view.nodes[0].reachable
+                        ? "the nodes that answer have not elected one"
+                        : view.nodes[0].error.message);
+            return verb_fail_call(in, EXIT_CODE_UNREACHABLE, &info);
         }
         clock_pause(CLUSTER_POLL_MS, deadline);
     }

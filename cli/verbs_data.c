@@ -28,7 +28,7 @@ static int data_call(const struct invocation *in, enum client_kind kind,
     int code =
         client_call(&client, kind, command, verb_deadline_ms(in), reply, &info);
     client_close(&client);
-    return code == EXIT_CODE_OK ? code : verb_fail(code, "%s", info.message);
+    return code == EXIT_CODE_OK ? code : verb_fail_call(in, code, &info);
 }
 
 static int fail_reply(redisReply *reply)

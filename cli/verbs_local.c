@@ -104,37 +104,72 @@ static int restart_node(const struct invocation *in, const struct local *l,
     return EXIT_CODE_OK;
 }
 
+/* Restart one node, and wait for the cluster unless told not to. The lock is
+ * let go meanwhile. */
+static int restart_and_wait(const struct invocation *in, struct local *l,
+                            uint64_t node, bool wait)
+{
+    struct process p = {.pid = 0};
+    struct node_set one = {{0, 0}};
+    struct err_info info;
+    uint64_t leader_id;
+    int code = restart_node(in, l, node, &p);
+    if (code == EXIT_CODE_OK) {
+        code = local_print_done(in, "restarted", node, p.pid);
+    }
+    if (code != EXIT_CODE_OK || !wait) {
+        return code;
+    }
+    node_set_add(&one, node);
+    local_unlock(l);
+    code = local_wait_up(in, l, &one, &leader_id);
+    if (code == EXIT_CODE_OK && local_lock(l, &info) != 0) {
+        code = verb_fail(EXIT_CODE_REFUSED, "%s", info.message);
+    }
+    return code;
+}
+
+/* What does not run is started first, all of it: the cluster cannot become
+ * healthy without. Then one after the other, so that it stays available. */
+static int restart_all(const struct invocation *in, struct local *l)
+{
+    struct node_set running = local_running(l);
+    uint64_t n_left = 0;
+    int code = EXIT_CODE_OK;
+    for (uint64_t node = 1; node <= l->config.n_nodes; node++) {
+        n_left += node_set_has(&running, node) ? 0 : 1;
+    }
+    for (uint64_t node = 1; code == EXIT_CODE_OK && node <= l->config.n_nodes;
+         node++) {
+        if (!node_set_has(&running, node)) {
+            n_left--;
+            code = restart_and_wait(in, l, node,
+                                    !in->options.no_wait && n_left == 0);
+        }
+    }
+    for (uint64_t node = 1; code == EXIT_CODE_OK && node <= l->config.n_nodes;
+         node++) {
+        if (node_set_has(&running, node)) {
+            code = restart_and_wait(in, l, node, !in->options.no_wait);
+        }
+    }
+    return code;
+}
+
 int verb_local_restart(const struct invocation *in)
 {
-    static struct local l;
-    struct process p = {.pid = 0};
-    uint64_t first = 1;
-    uint64_t leader_id;
+    static struct local l; /* large */
+    uint64_t node = 0;
     int code = local_open(in, &l);
     if (code != EXIT_CODE_OK) {
         return code;
     }
-    uint64_t last = l.config.n_nodes;
-    if (in->options.node != NULL) {
-        code = local_choose_node(in, &l, &first);
-        last = first;
-    }
-    for (uint64_t node = first; code == EXIT_CODE_OK && node <= last; node++) {
-        struct node_set one = {{0, 0}};
-        code = restart_node(in, &l, node, &p);
+    if (in->options.node == NULL) {
+        code = restart_all(in, &l);
+    } else {
+        code = local_choose_node(in, &l, &node);
         if (code == EXIT_CODE_OK) {
-            code = local_print_done(in, "restarted", node, p.pid);
-        }
-        /* One after the other: the cluster stays available meanwhile. */
-        node_set_add(&one, node);
-        if (code == EXIT_CODE_OK && !in->options.no_wait) {
-            local_unlock(&l);
-            code = local_wait_up(in, &l, &one, &leader_id);
-            struct err_info info;
-            if (code == EXIT_CODE_OK && node < last &&
-                local_lock(&l, &info) != 0) {
-                code = verb_fail(EXIT_CODE_REFUSED, "%s", info.message);
-            }
+            code = restart_and_wait(in, &l, node, !in->options.no_wait);
         }
     }
     local_unlock(&l);

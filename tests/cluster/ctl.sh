@@ -68,7 +68,8 @@ expect 3 'not an integer' incr tab
 expect 2 "did you mean 'concordctl get'" gte a
 expect 2 "takes no --nodes" get a --nodes 3
 expect 2 'no verb' # stdin is no terminal here
-expect 5 'refused' get a --endpoints 127.0.0.1:1 --timeout 300ms
+expect 5 "refused; 'concordctl status'" get a --endpoints 127.0.0.1:1 \
+    --timeout 300ms
 expect 0 '' ping --count 3
 expect 0 '"p99_us"' ping --count 3 -o json
 expect 5 'refused' ping --count 1 --endpoints 127.0.0.1:1
@@ -130,6 +131,10 @@ printf '*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n' >"$dir/incr.resp"
 expect 2 "command 1, command 'INCR'" import "$dir/incr.resp"
 
 # ---- the local cluster
+local_ctl 0 'killed node 1' kill --node 1
+local_ctl 0 'restarted node 3' restart
+[ "$(head -n 1 "$dir/out" | cut -d' ' -f1-3)" = 'restarted node 1' ] ||
+    fail 'what did not run was not started first'
 local_ctl 2 '--node' pause
 local_ctl 1 'no node is paused' resume
 local_ctl 0 'paused node 1' pause --node 1

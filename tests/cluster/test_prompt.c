@@ -152,6 +152,47 @@ static void test_prompt_goes_on_when_the_leader_dies(void **unused)
     cluster_wait_leader(&c);
 }
 
+/* "leader N (multi)> " */
+static const char *multi_prompt(unsigned leader)
+{
+    static char line[64];
+    snprintf(line, sizeof(line), "leader %u (multi)>", leader + 1);
+    return line;
+}
+
+static void test_prompt_transaction_ends_with_its_connection(void **unused)
+{
+    unsigned leader = cluster_wait_leader(&c);
+    (void)unused;
+    start(80, NULL, NULL);
+    screen_expect_line(&s, prompt_with(""));
+    screen_type(&s, "multi\r");
+    screen_expect_line(&s, multi_prompt(leader));
+    screen_type(&s, "append tx once\r");
+    screen_expect(&s, "QUEUED");
+    screen_expect_line(&s, multi_prompt(leader));
+    screen_type(&s, "exec\r");
+    screen_expect(&s, "1) (integer) 4");
+    screen_expect_line(&s, prompt_with(""));
+
+    screen_type(&s, "clear\r");
+    screen_expect_line(&s, prompt_with(""));
+    screen_type(&s, "multi\r");
+    screen_expect_line(&s, multi_prompt(leader));
+    screen_type(&s, "append tx twice\r");
+    screen_expect(&s, "QUEUED");
+    screen_expect_line(&s, multi_prompt(leader));
+    cluster_node_kill(&c, leader);
+    /* Nothing of it may go to another node as a command of its own. */
+    screen_type(&s, "append tx thrice\r");
+    screen_expect(&s, "nothing of it happened; begin it again");
+    screen_type(&s, "get tx\r");
+    screen_expect(&s, "\"once\"");
+    leave();
+    cluster_node_start(&c, leader);
+    cluster_wait_leader(&c);
+}
+
 static void test_prompt_40_columns_wrap_and_tables_become_blocks(void **unused)
 {
     (void)unused;
@@ -217,6 +258,7 @@ int main(void)
         TEST(test_prompt_commands_are_answered_as_by_redis_cli),
         TEST(test_prompt_keys_edit_complete_and_recall),
         TEST(test_prompt_goes_on_when_the_leader_dies),
+        TEST(test_prompt_transaction_ends_with_its_connection),
         TEST(test_prompt_40_columns_wrap_and_tables_become_blocks),
         TEST(test_progress_bar_is_drawn_and_taken_away),
     };
