@@ -363,14 +363,19 @@ static int start_core(struct replica *r, struct raftlog_report *report,
             rv = err_set(info, ERR_CORRUPT,
                          "the snapshot's configuration is "
                          "malformed");
+        } else {
+            event.start.metadata = &metadata;
         }
-        event.start.metadata = &metadata;
     }
     if (rv == 0) {
         bool only_voter = is_only_voter(r);
         rv = forgot_open(r, report, only_voter);
         rv = rv == 0 && only_voter ? bump_single_voter(r, report) : rv;
         rv = rv == 0 ? 0 : err_set(info, rv, "cannot queue the next term");
+    }
+    if (rv == 0 && r->failed) {
+        /* Told already; the core would not see, and so not free, the event. */
+        rv = err_set(info, ERR_IO, "the log failed while it was opened");
     }
     if (rv == 0) {
         event.type = RAFT_START;
@@ -388,6 +393,9 @@ static int start_core(struct replica *r, struct raftlog_report *report,
         block_unref(l.entries[i].batch);
     }
     raft_free(l.entries);
+    if (rv != 0 && event.start.metadata != NULL) {
+        raft_configuration_close(&metadata.configuration);
+    }
     return rv;
 }
 
