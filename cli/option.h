@@ -39,7 +39,8 @@ enum output_format { OUTPUT_TABLE, OUTPUT_JSON };
     X(COUNT, "count", COUNT, count, "N", 1, 1000000,                           \
       "keys to ask for at a time, default 1000; ping: how many, default 100")  \
     X(INTERVAL, "interval", TIME, interval_ms, "TIME", 0, 0,                   \
-      "from one round to the next; default 20ms")                              \
+      "from one round to the next; default of ping 20ms, of stats 1s")         \
+    X(WATCH, "watch", FLAG, watch, NULL, 0, 0, "go on until Ctrl-C")           \
     X(LIMIT, "limit", COUNT, limit, "N", 1, UINT64_MAX,                        \
       "stop after N keys, entries or records")                                 \
     X(VALUES, "values", FLAG, values, NULL, 0, 0,                              \

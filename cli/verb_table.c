@@ -182,6 +182,31 @@ const struct verb verb_table[] = {
      .max_args = 2,
      .timeout_ms = 5000,
      .run = verb_config_set},
+    {.name = "stats",
+     .usage = "",
+     .summary = "show throughput and latency of every node, live with --watch",
+     .details = "What happened in one --interval (default 1s): rates, mean "
+                "times in microseconds,\nentries in a durable write. P99 is "
+                "since the node started or CONFIG RESETSTAT.",
+     .options =
+         OPTION_BIT(ENDPOINTS) | OPTION_BIT(WATCH) | OPTION_BIT(INTERVAL),
+     .timeout_ms = 2000,
+     .run = verb_stats},
+    {.name = "compact",
+     .usage = "",
+     .summary = "compact the log of every node now",
+     .details = "One node after the other, so that not all write a snapshot "
+                "at once; name one alone\nwith --endpoints. Nodes compact by "
+                "themselves: this is for before a backup.",
+     .options = OPTION_BIT(ENDPOINTS),
+     .timeout_ms = 600000,
+     .run = verb_compact},
+    {.name = "log list",
+     .usage = "",
+     .summary = "list the files of every node's log",
+     .options = OPTION_BIT(ENDPOINTS),
+     .timeout_ms = 5000,
+     .run = verb_log_list},
     {.name = "inspect log",
      .usage = "FILE|DIR",
      .summary = "check the segment files of a log offline, list its entries",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ask.h"
 #include "cli/clock.h"
 #include "cli/cluster_wait.h"
 #include "cli/json_write.h"
@@ -139,75 +140,6 @@ int verb_leader_transfer(const struct invocation *in)
 
 /* ---- config ---------------------------------------------------------------*/
 
-/* What one node answered. */
-struct answer {
-    struct endpoint endpoint;
-    redisReply *reply; /* NULL: none, see error */
-    struct err_info error;
-    int code;
-};
-
-/* One command to one node, on a connection of its own. */
-static void ask_one(struct answer *a, const struct command *command,
-                    enum client_kind kind, int64_t deadline_ms)
-{
-    struct conn conn = {NULL, {{0}, 0}};
-    bool sent = false;
-    int rc = conn_open(&conn, &a->endpoint, deadline_ms, &a->error);
-    if (rc == 0) {
-        rc =
-            conn_call(&conn, command, deadline_ms, &a->reply, &sent, &a->error);
-    }
-    conn_close(&conn);
-    if (rc != 0) {
-        a->code = kind == CLIENT_WRITE && sent ? EXIT_CODE_UNKNOWN
-                                               : EXIT_CODE_UNREACHABLE;
-    } else if (a->reply->type == REDIS_REPLY_ERROR) {
-        a->code = EXIT_CODE_REFUSED;
-        err_escape(a->error.message, sizeof(a->error.message), a->reply->str,
-                   a->reply->len);
-        freeReplyObject(a->reply);
-        a->reply = NULL;
-    }
-}
-
-/* Ask every endpoint for itself: options belong to a node, not to the
- * cluster. The replies are given. */
-static void ask_each(const struct invocation *in, const struct command *command,
-                     enum client_kind kind, struct answer *answers)
-{
-    for (size_t i = 0; i < in->endpoints.n_items; i++) {
-        memset(&answers[i], 0, sizeof(answers[i]));
-        answers[i].endpoint = in->endpoints.items[i];
-        ask_one(&answers[i], command, kind, verb_deadline_ms(in));
-    }
-}
-
-/* Say which nodes did not do it; the worst code. */
-static int report_failures(const struct answer *answers, size_t n)
-{
-    int code = EXIT_CODE_OK;
-    for (size_t i = 0; i < n; i++) {
-        char peer[ENDPOINT_TEXT_MAX];
-        if (answers[i].code != EXIT_CODE_OK) {
-            code = answers[i].code > code ? answers[i].code : code;
-            verb_fail(code, "%s: %s",
-                      endpoint_format(peer, &answers[i].endpoint),
-                      answers[i].error.message);
-        }
-    }
-    return code;
-}
-
-static void free_answers(struct answer *answers, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (answers[i].reply != NULL) {
-            freeReplyObject(answers[i].reply);
-        }
-    }
-}
-
 /* A reply of names and values in turn. */
 static bool is_pairs(const redisReply *reply)
 {
@@ -332,8 +264,8 @@ int verb_config_get(const struct invocation *in)
     ask_each(in, &command, CLIENT_READ, answers);
     size_t n_rows = wants_json(in) ? print_options_json(answers, n)
                                    : print_options_table(answers, n);
-    int code = report_failures(answers, n);
-    free_answers(answers, n);
+    int code = ask_report(answers, n);
+    ask_free(answers, n);
     if (code == EXIT_CODE_OK && n_rows == 0) {
         char shown[80];
         code = EXIT_CODE_NOT_FOUND;
@@ -377,7 +309,7 @@ int verb_config_set(const struct invocation *in)
         json_close(&w, '}');
         json_end(&w);
     }
-    int code = report_failures(answers, n);
-    free_answers(answers, n);
+    int code = ask_report(answers, n);
+    ask_free(answers, n);
     return verb_finish(code);
 }

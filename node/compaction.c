@@ -24,7 +24,8 @@
  * Space. A base is a new file beside the old one, so a full disk could make
  * itself permanent: no room for the file that would free the log. Therefore the
  * log takes no new segment from the last bytes that the next base needs
- * (raftlog_set_reserve), and no base is begun that does not fit. */
+ * (raftlog_set_reserve; compact_reserve_percent of them, 0 turns it off), and
+ * no base is begun that does not fit. */
 #include "node/replica_state.h"
 
 #include "raftlog/file.h"
@@ -171,7 +172,8 @@ void compaction_tick(struct replica *r)
     const char *why;
     bool much;
 
-    raftlog_set_reserve(r->log, bytes_needed(r));
+    raftlog_set_reserve(r->log,
+                        bytes_needed(r) / 100 * o->compact_reserve_percent);
     if (r->snapshotter != NULL || r->installing || r->fetch != NULL ||
         replica_now(r) < r->snapshot_retry_ms ||
         r->applied <= r->snapshot_index) {
@@ -199,7 +201,8 @@ void replica_compaction(struct replica *r, struct replica_compaction *out)
     out->gathered_bytes = r->compaction.gathered_bytes;
     out->gathered_entries = r->applied - r->snapshot_index;
     out->superseded_percent = superseded_percent(r);
-    out->reserve_bytes = bytes_needed(r);
+    out->reserve_bytes =
+        bytes_needed(r) / 100 * r->options.compact_reserve_percent;
 }
 
 int replica_compact(struct replica *r)

@@ -144,6 +144,10 @@ static const struct option options[] = {
     {NULL, "compact-age-s", OPTION_NUMBER, "s", "0", 0, 31536000,
      FIELD(compact_age_s), "Compact also when the last snapshot is this old "
      "and anything has been written since. 0: never for its age."},
+    {NULL, "compact-reserve-percent", OPTION_NUMBER, "percent", "100", 0,
+     1000, FIELD(compact_reserve_percent), "Of the disk, the log leaves this "
+     "share of the next snapshot's size free, so that a full disk can be "
+     "compacted."},
     {NULL, "compact-rate-bytes", OPTION_BYTES, "bytes/s", "64m", 64 * KIB,
      64 * GIB, FIELD(compact_rate_bytes), "Speed limit of compaction, in live "
      "bytes; none while the disk is full."},
@@ -438,6 +442,7 @@ static const char *const live_options[] = {
     "compact-ratio-percent",
     "compact-base-percent",
     "compact-age-s",
+    "compact-reserve-percent",
     "compact-rate-bytes",
     "redirect",
     "stale-read-max-ms",

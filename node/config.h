@@ -55,6 +55,7 @@ struct config {
     uint64_t compact_ratio_percent;
     uint64_t compact_base_percent;
     uint64_t compact_age_s;
+    uint64_t compact_reserve_percent;
     uint64_t compact_rate_bytes;
     /* Clients. */
     char redirect[8];

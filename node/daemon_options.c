@@ -50,6 +50,7 @@ void daemon_replica_options(const struct config *c, struct replica_options *out)
     out->compact_ratio_percent = (unsigned)c->compact_ratio_percent;
     out->compact_base_percent = (unsigned)c->compact_base_percent;
     out->compact_age_ms = c->compact_age_s * 1000;
+    out->compact_reserve_percent = (unsigned)c->compact_reserve_percent;
     out->compact_rate_bytes = c->compact_rate_bytes;
     out->snapshot_rate_bytes = c->snapshot_rate_bytes;
     out->inflight_entries = (unsigned)c->inflight_entries;

@@ -55,11 +55,12 @@ struct replica_options {
     uint64_t trailing_entries;    /* kept below a snapshot; 0: 16384 */
     uint64_t log_retention_bytes; /* but no more log than this; 0: no limit */
     /* Compaction before that (compaction.c). */
-    uint64_t compact_threshold;     /* entries; 0: 1000 */
-    unsigned compact_ratio_percent; /* superseded; 0: 30 */
-    unsigned compact_base_percent;  /* log for live data; 0: 100 */
-    uint64_t compact_age_ms;        /* 0: never for its age */
-    uint64_t compact_rate_bytes;    /* a second, of live data; 0: 64 MiB */
+    uint64_t compact_threshold;       /* entries; 0: 1000 */
+    unsigned compact_ratio_percent;   /* superseded; 0: 30 */
+    unsigned compact_base_percent;    /* log for live data; 0: 100 */
+    unsigned compact_reserve_percent; /* of the next base, left free; 0: none */
+    uint64_t compact_age_ms;          /* 0: never for its age */
+    uint64_t compact_rate_bytes;      /* a second, of live data; 0: 64 MiB */
     uint64_t
         snapshot_rate_bytes;   /* per second and peer on the wire; 0: 128 MiB */
     unsigned inflight_entries; /* per follower; 0: 4096 */

@@ -137,6 +137,7 @@ void replica_configure(struct replica *r, const struct replica_options *options,
     r->options.compact_threshold = o.compact_threshold;
     r->options.compact_ratio_percent = o.compact_ratio_percent;
     r->options.compact_base_percent = o.compact_base_percent;
+    r->options.compact_reserve_percent = o.compact_reserve_percent;
     r->options.compact_age_ms = o.compact_age_ms;
     r->options.compact_rate_bytes = o.compact_rate_bytes;
     r->options.uncommitted_entries_max = o.uncommitted_entries_max;

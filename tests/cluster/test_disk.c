@@ -90,7 +90,11 @@ static void wait_writes_taken(struct cluster *c)
 static void
 test_full_disk_refuses_writes_serves_reads_and_recovers(void **state)
 {
-    struct cluster_options options = {.args = {"--segment-bytes", "1m", NULL}};
+    /* The three share the disk here: without a reserve they fill it alike, and
+     * none of them stops before the leader does. */
+    struct cluster_options options = {.args = {"--segment-bytes", "1m",
+                                               "--compact-reserve-percent", "0",
+                                               NULL}};
     struct small_disk disk;
     struct cluster c;
     char why[400] = "", error[200];
@@ -126,11 +130,48 @@ test_full_disk_refuses_writes_serves_reads_and_recovers(void **state)
     small_disk_close(&disk);
 }
 
+/* Many times the disk's size is written to a few keys: compaction gives back
+ * what is superseded before the disk is full, and no write is refused. */
+static void test_full_disk_never_comes_of_overwrites(void **state)
+{
+    struct cluster_options options = {
+        .n_nodes = 1,
+        .args = {"--segment-bytes", "1m", "--compact-threshold", "100",
+                 "--trailing-entries", "50", "--inflight-entries", "32", NULL}};
+    struct small_disk disk;
+    struct cluster c;
+    redisContext *r;
+    char why[400] = "";
+    (void)state;
+
+    if (!small_disk_open(&disk, DISK_MB, why, sizeof why)) {
+        fail_msg("no small file system can be had here: %s", why);
+    }
+    options.parent = disk.dir.path;
+    cluster_open(&c, &options);
+    cluster_start(&c);
+    memset(value, 'v', VALUE_BYTES);
+    r = cluster_connect(&c, 0);
+    for (unsigned n = 0; n * VALUE_BYTES < 4u * DISK_MB << 20; n++) {
+        redisReply *reply = redisCommand(r, "SET k%u %s", n % 20, value);
+        if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
+            cluster_fail(&c, "overwrite %u is refused: %s", n,
+                         reply != NULL ? reply->str : r->errstr);
+        }
+        freeReplyObject(reply);
+    }
+    redisFree(r);
+    assert_true(cluster_info_u64(&c, 0, "compactions") >= 3);
+    cluster_close(&c);
+    small_disk_close(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             test_full_disk_refuses_writes_serves_reads_and_recovers),
+        cmocka_unit_test(test_full_disk_never_comes_of_overwrites),
     };
     return cmocka_run_group_tests_name("disk", tests, NULL, NULL);
 }

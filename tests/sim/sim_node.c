@@ -63,6 +63,7 @@ static void make_options(struct sim_node *n, struct replica_options *o,
     o->log_retention_bytes = s->log_retention_bytes;
     o->compact_threshold = s->compact_threshold;
     o->compact_age_ms = s->compact_age_ms;
+    o->compact_reserve_percent = 100;
     o->compact_rate_bytes = s->compact_rate_bytes;
     o->inflight_entries = s->inflight_entries;
     o->sync = n->sync;

@@ -45,7 +45,7 @@ static void test_prompt_complete_first_word_is_command_or_verb(void **state)
     check("getra", "getrange");
     check("GETRA", "GETRANGE");
     check("  getra", "getrange");
-    check("stat", "status");
+    check("stat", "stats status");
     check("inspe", "inspect");
     check("xyzzy", "");
     assert_true(offers("", "get"));
@@ -62,7 +62,7 @@ static void test_prompt_complete_second_word_of_a_verb(void **state)
     check("leader t", "transfer");
     check("inspect ", "hardstate log snapshot");
     check("help local res", "restart resume");
-    check("help stat", "status");
+    check("help stat", "stats status");
     check("get inspect ", "");
 }
 

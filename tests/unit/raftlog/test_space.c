@@ -303,9 +303,35 @@ static void test_space_nth_operation_finds_the_disk_full(void **state)
     }
 }
 
+/* What the owner needs for itself is not taken for segments. */
+static void test_space_reserve_is_left_free(void **state)
+{
+    struct fixture *x = *state;
+    struct raftlog_stats stats;
+    uint64_t next = 1;
+    fixture_open(x);
+    fixture_settle(x);
+    raftlog_set_reserve(x->log, UINT64_C(1) << 60);
+    do {
+        assert_int_equal(fixture_append(x, next++, 1, 1, 3000), 0);
+        fixture_settle(x);
+        raftlog_get_stats(x->log, &stats);
+        assert_true(next < 100);
+    } while (!stats.no_space);
+    assert_true(stats.n_segments + stats.n_pooled <= 2);
+    raftlog_set_reserve(x->log, 0);
+    for (unsigned i = 0; i < 11; i++) {
+        fixture_tick(x);
+    }
+    raftlog_get_stats(x->log, &stats);
+    assert_false(stats.no_space);
+    fixture_append_durable(x, next, 20, 1, 3000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        fixture_test(test_space_reserve_is_left_free),
         fixture_test(test_space_full_disk_refuses_and_recovers_alone),
         fixture_test(test_space_entries_that_wait_go_on_when_space_is_back),
         fixture_test(test_space_release_makes_room_on_a_full_disk),
