@@ -62,6 +62,7 @@ void sim_close(struct sim *sim)
         sim_node_close(&sim->nodes[id]);
     }
     sim_clients_close(sim);
+    sim_moments_close(sim);
     sim_net_close(&sim->net);
     sim_check_close(&sim->check);
     sim_clock_close(&sim->clock);

@@ -50,6 +50,7 @@ struct sim_options {
     uint64_t log_retention_bytes;
     unsigned inflight_entries;
     unsigned request_timeout_ms;
+    unsigned stale_read_max_ms; /* 0: no client is content with stale reads */
     bool weak_syncs;      /* nodes draw their sync policies, and new ones */
     unsigned skew_ms_max; /* of wall clocks, either way, at first */
     bool flush_late; /* several events of a node before one replica_flush */
@@ -308,6 +309,9 @@ struct sim_client {
     unsigned n_pending;
     unsigned pipeline; /* how many at a time */
     bool idle;         /* no new operations */
+    bool content;      /* with stale reads: sends READONLY first */
+    bool readonly;     /* the session has been told so */
+    bool telling;      /* is being told: its reply is no operation's */
     bool disappointed; /* was told that there is no leader: may move */
     bool pinned;       /* stays at `wanted_node` */
     unsigned wanted_node;
@@ -392,6 +396,14 @@ void sim_transaction_failed(struct sim_client *c, const struct sim_op *op);
 /* After the last audit, when all is quiet. */
 void sim_accounts_check(struct sim *sim);
 
+/* ---- the order of what clients did (sim_moment.c) ---- */
+
+/* The next moment. */
+uint64_t sim_moment(struct sim *sim);
+/* One behind all moments that are more than `us` ago, and before the others. */
+uint64_t sim_moment_ago(struct sim *sim, uint64_t us);
+void sim_moments_close(struct sim *sim);
+
 /* ---- keys that expire (sim_lease.c) ---- */
 
 /* No leader's clock is above this now. */
@@ -456,10 +468,15 @@ struct sim {
     int64_t value_padding; /* bytes added to values; -1: draw */
     struct sim_clock_bound {
         uint64_t ms, at_us;
-    } clock_bound;      /* sim_lease.c */
-    int64_t n_ttls;     /* each time to live given by PEXPIRE is another */
-    int64_t n_values;   /* each written value has a number of its own */
-    uint64_t n_moments; /* order of invocations and returns */
+    } clock_bound;    /* sim_lease.c */
+    int64_t n_ttls;   /* each time to live given by PEXPIRE is another */
+    int64_t n_values; /* each written value has a number of its own */
+    struct sim_moments {
+        uint64_t last;
+        struct sim_moment_at *at; /* in order of time */
+        size_t n, capacity;
+        uint64_t n_ago;
+    } moments; /* sim_moment.c */
     struct sim_faults faults;
     uint64_t n_acknowledged;
     uint64_t n_crashes;

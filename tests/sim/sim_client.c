@@ -27,10 +27,21 @@ static void on_output(void *ctx)
     struct buffer *b = session_output(c->session);
     size_t used = 1;
 
+    if (c->telling) {
+        buffer_consume(b, buffer_size(b)); /* +OK of an empty session */
+        return;
+    }
     /* Bytes of a dying process do not leave it. */
     if (c->sim->nodes[c->node].dying) {
         buffer_consume(b, buffer_size(b));
         return;
+    }
+    if (c->readonly) {
+        struct service_stats stats;
+        service_get_stats(c->sim->nodes[c->node].service, &stats);
+        if (stats.n_stale > 0) {
+            COVER(read_stale);
+        }
     }
     while (used > 0) {
         used = sim_history_answer(c, buffer_data(b),
@@ -219,8 +230,23 @@ static struct sim_op draw_op(struct sim_client *c)
                      : pair(SIM_OP_MGET, 0);
 }
 
+/* Whether reads of the session may be stale, from now on. Nothing is pending.
+ */
+static void tell_readonly(struct sim_client *c, bool readonly)
+{
+    struct bytes command = text_bytes(readonly ? "READONLY" : "READWRITE");
+
+    if (c->readonly != readonly) {
+        c->telling = true;
+        (void)session_submit(c->session, 1, &command);
+        c->telling = false;
+        c->readonly = readonly;
+    }
+}
+
 static void lose_session(struct sim_client *c)
 {
+    c->readonly = false;
     c->disappointed = false;
     for (unsigned i = 0; i < c->n_pending; i++) {
         sim_history_unknown(c);
@@ -260,6 +286,7 @@ void sim_client_due(struct sim_client *c, struct sim_node *n)
         }
         c->node = n->id;
         c->life = n->life;
+        tell_readonly(c, c->content);
     }
     while (c->n_pending < c->pipeline && !c->idle && c->session != NULL &&
            n_new++ < c->pipeline) {
@@ -289,6 +316,9 @@ bool sim_client_submit(struct sim_client *c, struct sim_op op)
         }
         c->node = n->id;
         c->life = n->life;
+    }
+    if (c->n_pending == 0) {
+        tell_readonly(c, false);
     }
     sim_history_invoked(c, &op);
     c->last_sent_us = c->sim->clock.now_us;
@@ -390,6 +420,8 @@ void sim_clients_open(struct sim *sim, unsigned n_clients)
                           ? 1
                           : (unsigned)sim_random_range(&sim->client_random, 1,
                                                        SIM_PIPELINE_MAX);
+        c->content = sim->options.stale_read_max_ms > 0 &&
+                     sim_random_chance(&sim->client_random, 250);
         c->think_us_max = sim_random_delay(&sim->client_random, 10000, 300000);
         c->patience_us = sim_random_range(&sim->client_random, 500000, 8000000);
         sim_clock_after(&sim->clock,

@@ -67,6 +67,8 @@
     X(write_forwarded)                                                         \
     X(write_retried)                                                           \
     X(read_on_follower)                                                        \
+    X(read_stale)                                                              \
+    X(stale_refused)                                                           \
     X(key_swept)                                                               \
     X(read_settled)                                                            \
     X(leader_clock_ahead)                                                      \

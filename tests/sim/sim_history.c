@@ -82,6 +82,35 @@ static enum linear_kind linear_kind_of(enum sim_op_kind kind)
     return LINEAR_GET;
 }
 
+/* The GET behind a WATCH too: it is not newer than others when WATCH is
+ * refused. */
+static bool is_read(enum sim_op_kind kind)
+{
+    switch (kind) {
+    case SIM_OP_GET:
+    case SIM_OP_EXISTS:
+    case SIM_OP_MGET:
+    case SIM_OP_PTTL:
+    case SIM_OP_WATCH:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A stale read saw what was true within the bound, as the node's clock measures
+ * it: that runs fast or slow by at most one part in a thousand, and in whole
+ * milliseconds. */
+static uint64_t moment_of(struct sim_client *c, const struct sim_op *op)
+{
+    uint64_t bound_ms = c->sim->options.stale_read_max_ms;
+
+    if (!c->readonly || !is_read(op->kind)) {
+        return sim_moment(c->sim);
+    }
+    return sim_moment_ago(c->sim, (bound_ms + 2) * 1000 + bound_ms * 2);
+}
+
 void sim_history_invoked(struct sim_client *c, struct sim_op *op)
 {
     struct sim *sim = c->sim;
@@ -94,7 +123,7 @@ void sim_history_invoked(struct sim_client *c, struct sim_op *op)
         struct linear_op l = {
             .kind = linear_kind_of(op->kind),
             .argument = op->argument,
-            .invoked = ++sim->n_moments,
+            .invoked = moment_of(c, op),
         };
         if (op->kind == SIM_OP_SETPX || op->kind == SIM_OP_PEXPIRE) {
             l.lease = sim_lease_new(key, op->kind,
@@ -246,7 +275,7 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
         } else {
             note_value(l, &item);
         }
-        l->returned = ++sim->n_moments;
+        l->returned = sim_moment(sim);
         if (l->kind == LINEAR_ADD) {
             key->added_min += op->argument;
         }
@@ -272,6 +301,9 @@ static void note_error(struct sim_client *c, const struct sim_op *op,
     }
     if (strncmp(c->last_error, "CLUSTERDOWN", 11) == 0) {
         COVER(answer_clusterdown);
+        c->disappointed = true;
+    } else if (strncmp(c->last_error, "STALE", 5) == 0) {
+        COVER(stale_refused);
         c->disappointed = true;
     }
     note_failed(c, op);

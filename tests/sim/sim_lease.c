@@ -59,12 +59,12 @@ static void update_key(struct sim *sim, struct sim_key *key, uint64_t high_ms,
             continue; /* Not seen in the log. */
         }
         if (lease->may == LINEAR_NEVER && high_ms >= end_ms) {
-            lease->may = ++sim->n_moments;
+            lease->may = sim_moment(sim);
         }
         if (low_ms < end_ms) {
             lease->must = LINEAR_NEVER;
         } else if (lease->must == LINEAR_NEVER) {
-            lease->must = ++sim->n_moments;
+            lease->must = sim_moment(sim);
         }
     }
 }

@@ -122,7 +122,8 @@ bool sim_node_start(struct sim_node *n)
 {
     struct replica_server servers[SIM_NODES_MAX];
     struct service_options service_options = {
-        .request_timeout_ms = n->sim->options.request_timeout_ms};
+        .request_timeout_ms = n->sim->options.request_timeout_ms,
+        .stale_read_max_ms = n->sim->options.stale_read_max_ms};
     struct replica_events events;
     struct replica_options options;
     struct replica_io io;
@@ -269,6 +270,9 @@ void sim_node_crash(struct sim_node *n, bool power_cut, const char *why)
         return;
     }
     n->unsynced = n->up ? sync_is_pending(n->replica->log) : n->unsynced;
+    if (n->stopping && n->up) {
+        sim_check_crashed(n); /* a clean stop has synced since it began */
+    }
     power_cut = power_cut && may_lose_power(n);
     sim_trace(n->sim, "n%u %s: %s", n->id,
               power_cut ? "loses power" : "is killed", why);

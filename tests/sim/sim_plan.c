@@ -57,6 +57,8 @@ static void draw_options(struct sim_options *o)
     if (sim_random_chance(&r, 300)) {
         o->log_retention_bytes = sim_random_range(&r, 64, 512) * 1024;
     }
+    o->stale_read_max_ms =
+        sim_random_chance(&r, 500) ? 0 : (unsigned)sim_random_range(&r, 5, 400);
 }
 
 static void run_until(struct sim *sim, uint64_t limit_us)
