@@ -208,9 +208,11 @@ static void end_service(struct sim_node *n)
 /* The power cut has taken, or may have, what was not synced. */
 static void forget_unsynced(struct sim_node *n)
 {
-    n->persisted_index = n->durable_index;
-    n->lossy = n->lossy || n->unsynced;
-    n->unsynced = false;
+    if (n->unsynced) {
+        n->persisted_index = n->durable_index;
+        n->lossy = true;
+        n->unsynced = false;
+    }
 }
 
 void sim_node_take_down(struct sim_node *n)
@@ -290,9 +292,13 @@ void sim_node_crash(struct sim_node *n, bool power_cut, const char *why)
 
 void sim_node_stop(struct sim_node *n)
 {
+    uint64_t n_errors = n->disk.stats.n_errors_injected;
+    bool was_pending;
+
     if (!n->up || n->inside) {
         return;
     }
+    was_pending = sync_is_pending(n->replica->log);
     sim_trace(n->sim, "n%u stops", n->id);
     COVER(clean_stop);
     sim_disk_select(&n->disk);
@@ -312,7 +318,8 @@ void sim_node_stop(struct sim_node *n)
     n->stopping = false;
     n->aim.kind = SIM_AIM_NONE;
     if (!n->dying) {
-        n->unsynced = false;
+        /* The end syncs all, if the disk lets it. */
+        n->unsynced = was_pending && n->disk.stats.n_errors_injected > n_errors;
     } else if (n->dying_by_power) {
         forget_unsynced(n);
     }
