@@ -4,6 +4,7 @@
 #   make             build into build/release
 #   make DEBUG=1     build with checks and debug logging into build/debug
 #   make check       all tests;  make demo: the tour of three nodes
+#   make conformance every command beside a real redis-server; docs/COMMANDS.md
 #   make coverage    lines and branches that the storage tests run
 #   make cluster     three containers, up and healthy;  make cluster-down
 PRESET = $(if $(filter-out 0,$(DEBUG)),debug,release)
@@ -13,6 +14,9 @@ all:
 
 check:
 	scripts/check
+
+conformance:
+	scripts/conformance
 
 coverage:
 	scripts/coverage
@@ -35,4 +39,4 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all check coverage demo cluster cluster-down format install clean
+.PHONY: all check conformance coverage demo cluster cluster-down format install clean

@@ -266,6 +266,7 @@ static void count_shared(struct worker *w)
                        value + 1);
     redisAppendCommand(w->client, "EXEC");
     for (unsigned i = 0; fate == ACKED && i < 3; i++) {
+        reply = NULL; /* stays so when the connection breaks */
         redisGetReply(w->client, (void **)&reply);
         fate = fate_of(w, reply);
         if (fate == ACKED && i == 2 && reply->type != REDIS_REPLY_ARRAY) {
