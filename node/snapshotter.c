@@ -43,9 +43,10 @@ struct snapshotter {
     struct store_item *items[SLICE_ITEMS];
     size_t n_items;
     uint64_t started_ms;
-    uint64_t raw_bytes; /* keys and values collected so far */
-    bool working;       /* a pool thread has it */
-    bool paused;        /* too fast: the tick goes on */
+    uint64_t written_bytes; /* of the log when it was begun */
+    uint64_t raw_bytes;     /* keys and values collected so far */
+    bool working;           /* a pool thread has it */
+    bool paused;            /* too fast: the tick goes on */
     bool finishing;
     int status;
     struct err_info info;
@@ -169,7 +170,6 @@ static bool is_too_fast(const struct snapshotter *s)
 static void complete(struct replica *r, struct snapshotter *s)
 {
     struct raft_event event;
-    struct raftlog_stats stats;
     uint64_t index = s->meta.to;
     uint64_t keep;
 
@@ -191,8 +191,7 @@ static void complete(struct replica *r, struct snapshotter *s)
     memset(&s->next, 0, sizeof s->next);
     r->snapshot_index = index;
     r->snapshot_ms = r->io.clock_ms(r->io.ctx);
-    raftlog_get_stats(r->log, &stats);
-    r->written_at_snapshot = stats.written_bytes;
+    r->written_at_snapshot = s->written_bytes;
     replica_trace(r, TRACE_INFO,
                   "snapshot_taken index=%llu records=%llu bytes=%llu ms=%llu "
                   "slice_us_max=%llu",
@@ -279,6 +278,7 @@ static void next_slice(struct snapshotter *s)
 
 int snapshotter_start(struct replica *r)
 {
+    struct raftlog_stats stats;
     struct snapshotter *s;
     int rv;
 
@@ -321,6 +321,8 @@ int snapshotter_start(struct replica *r)
     s->meta.configuration_size = r->configuration_size;
     s->meta.configuration_index = r->configuration_index;
     s->started_ms = replica_now(r);
+    raftlog_get_stats(r->log, &stats);
+    s->written_bytes = stats.written_bytes;
     r->snapshotter = s;
     compaction_started(r);
     r->compaction.asked = false;
