@@ -242,6 +242,11 @@ void request_expire(struct request *r)
                       "CLUSTERDOWN the leader took no writes for %u ms; "
                       "try again",
                       ms);
+    } else if (r->settle) {
+        request_error(r,
+                      "CLUSTERDOWN a key has expired, and for %u ms the leader "
+                      "could not write so; is its disk full?",
+                      ms);
     } else {
         request_error(r,
                       "CLUSTERDOWN no leader could confirm a read for %u ms; "

@@ -1420,7 +1420,7 @@ static void test_service_read_of_a_due_key_times_out(void **state)
         pass(n, 10);
     }
     assert_in_range(n_asked, 10, TIMEOUT_MS / 10);
-    expect_prefix(&n->a, "-CLUSTERDOWN");
+    expect_prefix(&n->a, "-CLUSTERDOWN a key has expired");
     teardown(n);
 }
 
