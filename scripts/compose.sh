@@ -15,7 +15,19 @@ engine_missing() {
     fi
 }
 
-# The same for containers of docker-compose.yml.
+# Start an engine that is installed and does not answer, if we may.
+engine_start() {
+    if have dockerd && [ "$(id -u)" = 0 ] && [ -n "$(engine_missing)" ]; then
+        service docker start >/dev/null 2>&1 || :
+        tries=30
+        while [ -n "$(engine_missing)" ] && [ "$tries" -gt 0 ]; do
+            tries=$((tries - 1))
+            sleep 1
+        done
+    fi
+}
+
+# As engine_missing, for containers of docker-compose.yml.
 compose_missing() {
     if [ -n "$(engine_missing)" ]; then
         engine_missing

@@ -543,7 +543,7 @@ static void begin_life(struct world *w)
     struct raftlog_report report;
     struct raftlog_report again;
     w->options.sync = draw_policy(w);
-    w->options.sync_kinds = chance(w, 500) ? 1 << below(w, 5) : 0;
+    w->options.sync_kinds = chance(w, 500) ? 1U << below(w, 5) : 0;
     while (chance(w, 300)) {
         w->freeze_in = sim_random_range(&w->random, 1, 25);
         if (try_open(w, &report) != 0) {
