@@ -186,7 +186,8 @@ static int open_editor(struct editor *e)
     (void)el_set(e->edit, EL_EDITOR, "emacs");
     (void)el_set(e->edit, EL_SIGNAL, 1);
     (void)el_set(e->edit, EL_HIST, history, e->history);
-    (void)el_set(e->edit, EL_ADDFN, "complete", "complete the word", on_tab);
+    /* The wide form: the narrow one copies the words and never frees them. */
+    (void)el_wset(e->edit, EL_ADDFN, L"complete", L"complete the word", on_tab);
     (void)el_set(e->edit, EL_BIND, "^I", "complete", NULL);
     (void)el_set(e->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     (void)el_source(e->edit, NULL); /* ~/.editrc, as all users of libedit */
