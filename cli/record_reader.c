@@ -108,12 +108,14 @@ static bool is_blank(const char *line, size_t size)
     return size == 0 || (size == 1 && line[0] == '\r');
 }
 
-/* The last line taken was no line: it begins a command. */
-static void record_reader_give_back(struct record_reader *r, size_t size)
+/* The last line taken was no line: it begins a command. The input may end
+ * behind it, without a newline. */
+static void record_reader_give_back(struct record_reader *r, const char *line,
+                                    uint64_t offset)
 {
-    r->begin -= size + 1;
+    r->begin = (size_t)(line - r->buffer);
     r->searched = r->begin;
-    r->offset -= size + 1;
+    r->offset = offset;
     r->line--;
 }
 
@@ -153,7 +155,9 @@ static int record_reader_next_line(struct record_reader *r,
 {
     char *line;
     size_t size;
+    uint64_t offset;
     do {
+        offset = r->offset;
         if (!record_reader_take_line(r, &line, &size)) {
             return 0;
         }
@@ -166,7 +170,7 @@ static int record_reader_next_line(struct record_reader *r,
     }
     if (r->format == RECORD_AUTO && record_is_resp(line, size)) {
         r->format = RECORD_RESP;
-        record_reader_give_back(r, size);
+        record_reader_give_back(r, line, offset);
         return record_reader_next_resp(r, record, info);
     }
     if (r->format == RECORD_AUTO) {

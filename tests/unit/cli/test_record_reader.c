@@ -121,6 +121,25 @@ static void test_record_reader_half_a_command_is_an_error(void **state)
     close(fd);
 }
 
+/* Found by fuzz_record: the last line without a newline is taken back whole. */
+static void
+test_record_reader_end_behind_the_first_star_is_an_error(void **state)
+{
+    (void)state;
+    static const char text[] = "\n*3\r";
+    int fd = file_of(text, sizeof(text) - 1);
+    struct record_reader r;
+    struct record record;
+    struct err_info info = {0, ""};
+    assert_int_equal(record_reader_init(&r, fd, RECORD_AUTO, 100), 0);
+    assert_int_equal(next(&r, &record, &info), ERR_INVALID);
+    assert_int_equal(r.begin, 1);
+    assert_int_equal(r.offset, 1);
+    assert_non_null(strstr(info.message, "the input ends inside"));
+    record_reader_close(&r);
+    close(fd);
+}
+
 /* Larger than the buffer, in many reads, and over the limit. */
 static void test_record_reader_large_command_is_whole(void **state)
 {
@@ -278,6 +297,8 @@ int main(void)
         cmocka_unit_test(test_record_reader_first_star_means_commands),
         cmocka_unit_test(test_record_reader_star_in_a_key_is_a_line),
         cmocka_unit_test(test_record_reader_half_a_command_is_an_error),
+        cmocka_unit_test(
+            test_record_reader_end_behind_the_first_star_is_an_error),
         cmocka_unit_test(test_record_reader_large_command_is_whole),
         cmocka_unit_test(test_record_reader_first_brace_means_json_lines),
         cmocka_unit_test(test_record_reader_bad_line_is_named),
