@@ -127,7 +127,14 @@ void conn_flush(struct conn *c)
 {
     struct buffer *out;
 
-    if (c->session == NULL || c->chunk != NULL || c->state >= CONN_LINGER) {
+    if (c->session == NULL || c->state >= CONN_LINGER) {
+        return;
+    }
+    if (session_failed(c->session)) {
+        conn_close(c); /* Also when it takes nothing of what waits. */
+        return;
+    }
+    if (c->chunk != NULL) {
         return;
     }
     out = session_output(c->session);

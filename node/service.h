@@ -106,6 +106,8 @@ void session_fail(struct session *session, const char *error);
 void session_end(struct session *session);
 bool session_ready(const struct session *session);    /* takes requests */
 bool session_finished(const struct session *session); /* close when sent */
+/* Killed, or out of memory: close at once. */
+bool session_failed(const struct session *session);
 struct buffer *session_output(struct session *session);
 /* Output was consumed: reads that waited for room in it go on (they do so
  * after a while by themselves). */

@@ -630,6 +630,11 @@ bool session_ready(const struct session *session)
                o->session_bytes_max;
 }
 
+bool session_failed(const struct session *session)
+{
+    return session->failed;
+}
+
 bool session_finished(const struct session *session)
 {
     return session->failed || (session->ending && session->first == NULL);

@@ -234,6 +234,106 @@ static void test_limits_slow_reader_is_bounded_and_closed(void **state)
     close(fd);
 }
 
+/* A connection that asked for n values of 60,000 bytes and reads none. */
+static int slow_reader(unsigned n)
+{
+    int fd = client();
+    int small = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (unsigned i = 0; i < n; i++) {
+        put(fd, TEXT("GET big\r\n"));
+    }
+    return fd;
+}
+
+static bool comes(const char *field, bool (*right)(uint64_t now, uint64_t than),
+                  uint64_t than)
+{
+    for (unsigned i = 0; i < 200; i++) {
+        if (right(cluster_info_u64(&cluster, 0, field), than)) {
+            return true;
+        }
+        cluster_sleep_ms(50);
+    }
+    return false;
+}
+
+static bool above(uint64_t now, uint64_t than)
+{
+    return now > than;
+}
+
+static bool at_most(uint64_t now, uint64_t than)
+{
+    return now <= than;
+}
+
+static void set(const char *name, const char *value)
+{
+    redisReply *reply =
+        redisCommand(bystander, "CONFIG SET %s %s", name, value);
+    assert_non_null(reply);
+    assert_string_equal(reply->str, "OK");
+    freeReplyObject(reply);
+}
+
+static void test_limits_of_all_slow_readers_together(void **state)
+{
+    uint64_t closed = cluster_info_u64(&cluster, 0, "slow_clients_closed");
+    int fds[60];
+    (void)state;
+    set("client-write-timeout-ms", "60000");
+    for (unsigned i = 0; i < 60; i++) {
+        fds[i] = slow_reader(200);
+    }
+    assert_true(comes("output_bytes", above, 1024 * 1024));
+    set("outputs-bytes-max", "1m");
+    assert_true(comes("slow_clients_closed", above, closed));
+    assert_true(comes("output_bytes", at_most, 1024 * 1024));
+    assert_serving();
+    for (unsigned i = 0; i < 60; i++) {
+        close(fds[i]);
+    }
+    set("outputs-bytes-max", "2g");
+    set("client-write-timeout-ms", "3000");
+    assert_true(comes("connected_clients", at_most, 2));
+}
+
+static void test_limits_killed_slow_reader_goes_at_once(void **state)
+{
+    int fd;
+    (void)state;
+    set("client-write-timeout-ms", "60000");
+    fd = slow_reader(200);
+    assert_true(comes("output_bytes", above, 0));
+    {
+        redisReply *reply = redisCommand(bystander, "CLIENT KILL TYPE normal");
+        assert_non_null(reply);
+        assert_true(reply->integer >= 1);
+        freeReplyObject(reply);
+    }
+    assert_true(comes("connected_clients", at_most, 2));
+    close(fd);
+    set("client-write-timeout-ms", "3000");
+}
+
+static void test_limits_silent_client_goes_when_asked_for(void **state)
+{
+    bool closed = false;
+    char byte;
+    int fd = client();
+    (void)state;
+    set("client-idle-timeout-ms", "1000");
+    for (unsigned i = 0; i < 200 && !closed; i++) {
+        closed = recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+        assert_serving(); /* which keeps that one */
+        cluster_sleep_ms(50);
+    }
+    assert_true(closed);
+    set("client-idle-timeout-ms", "0");
+    close(fd);
+}
+
 /* A pipeline without end: taken in as it is worked off, nothing is lost. */
 static void test_limits_backlog_waits_in_the_socket(void **state)
 {
@@ -348,6 +448,9 @@ int main(void)
         cmocka_unit_test(test_limits_half_a_command_is_told_and_closed),
         cmocka_unit_test(test_limits_of_all_incomplete_commands_together),
         cmocka_unit_test(test_limits_slow_reader_is_bounded_and_closed),
+        cmocka_unit_test(test_limits_of_all_slow_readers_together),
+        cmocka_unit_test(test_limits_killed_slow_reader_goes_at_once),
+        cmocka_unit_test(test_limits_silent_client_goes_when_asked_for),
         cmocka_unit_test(test_limits_backlog_waits_in_the_socket),
         cmocka_unit_test(test_limits_client_gone_in_mid_pipeline_costs_nothing),
         cmocka_unit_test(test_limits_pipe_into_a_socket_gets_its_replies),
