@@ -85,9 +85,8 @@ struct request {
     uint64_t settle_until_ms; /* its time limit from then on */
     uint64_t asked_ms;        /* read: of the ticket that it waits for */
     uint64_t write_id;
-    uint64_t bytes; /* counted in pending_bytes */
-    /* Place among those of the session that change what is watched; 0: none. */
-    uint64_t watch_ticket;
+    uint64_t bytes;              /* counted in pending_bytes */
+    bool changes_watches;        /* when it is answered */
     struct command_queue *queue; /* of EXEC, until it has begun; NULL: none */
     struct buffer reply;
     uint32_t argc;
@@ -159,7 +158,7 @@ struct session {
     uint64_t watch_bytes; /* in an entry */
     bool watch_broken;    /* a watched key was changed; no watches are left */
     struct session *next_broken;
-    uint64_t watch_tickets, watch_served; /* given out; those that have acted */
+    uint64_t n_watch_changes; /* requests that change watches, not answered */
 };
 
 /* Watches of all sessions, by key. */
@@ -294,16 +293,20 @@ void session_refused(struct session *session, struct bytes name);
 /* The queue goes at once, what is watched when the turn of the newest request
  * has come, whose reply is in scratch. */
 void session_forget(struct session *session);
-/* EXEC as a write: may it begin, and begin it. Errors: as forward_add. It may
- * be done on return. */
-bool session_exec_may_start(const struct session *session,
-                            const struct request *r);
+/* EXEC as a write, with what is watched. Errors: as forward_add. */
 int session_exec_start(struct session *session, struct request *r);
+/* EXEC of kind LATER, the first of its session: begin it, and go on when the
+ * barrier has confirmed. It is done or on its way then, or, without ids, as
+ * before. */
+void session_exec_begin(struct session *session, struct request *r);
+void session_exec_confirmed(struct session *session, struct request *r);
 /* EXEC as a read: carry it out. */
 void session_exec_read(struct session *session, const struct request *r,
                        struct command_env *env, struct buffer *reply);
-/* The request has acted on what is watched, if it is one that does. */
-void session_transaction_emitted(struct session *session, struct request *r);
+/* The request is answered: now it changes what is watched, if it is one that
+ * does. */
+void session_transaction_emitted(struct session *session,
+                                 const struct request *r);
 void session_transaction_close(struct session *session);
 void command_queue_free(struct command_queue *q); /* NULL is allowed */
 

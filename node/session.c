@@ -163,9 +163,7 @@ static int start_write(struct session *session, struct request *r,
 {
     struct proposal p;
     if (r->queue != NULL) {
-        return session_exec_may_start(session, r)
-                   ? session_exec_start(session, r)
-                   : ERR_AGAIN;
+        return session_exec_start(session, r);
     }
     memset(&p, 0, sizeof p);
     p.kind = PROPOSAL_COMMAND;
@@ -218,7 +216,7 @@ static bool start(struct session *session, struct request *r, uint32_t argc,
     }
     if (rv != 0) {
         request_error(r, "ERR the write was not taken: %s", err_text(rv));
-    } else if (r->state != REQUEST_DONE) {
+    } else {
         session->n_writes++;
         r->state = REQUEST_WRITING;
     }
@@ -263,11 +261,16 @@ static bool emit_first(struct session *session)
         if (s->replica == NULL || s->stopping) {
             return false;
         }
-        if (r->command->code == COMMAND_CODE_WAIT) {
+        if (r->command->code == COMMAND_CODE_EXEC) {
+            session_exec_begin(session, r);
+        } else if (r->command->code == COMMAND_CODE_WAIT) {
             wait_begin(r);
         } else {
             operator_begin(r);
         }
+    }
+    if (r->kind == REQUEST_LATER && r->state == REQUEST_READY) {
+        session_exec_confirmed(session, r);
     }
     if (r->state == REQUEST_DONE) {
         if (r->reply.failed) {
@@ -390,10 +393,10 @@ void session_begin_later(struct session *session, struct request *r,
     r->kind = kind;
     r->resp3 = session->resp3;
     request_time(r);
-    if (kind == REQUEST_WRITE) {
-        s->stats.n_writes++;
-    } else {
+    if (kind == REQUEST_READ) {
         s->stats.n_reads++;
+    } else {
+        s->stats.n_writes++;
     }
     if (session->unstarted == NULL) {
         session->unstarted = r;

@@ -7,10 +7,12 @@
  * there on it is treated like any other (forwarded, sent again, -UNKNOWN), and
  * it is executed once or not at all.
  *
- * Watched keys change in the order of the requests: WATCH reads when its turn
- * has come, and EXEC takes what is watched when it begins. In a pipeline a
- * request may begin before those ahead of it are answered, so each that changes
- * what is watched has a ticket, and EXEC begins when those before have acted.
+ * Watched keys change in the order of the requests, each when its turn to be
+ * answered has come. EXEC with watches begins only then too, and what is behind
+ * it waits for it. It asks the read barrier before it is proposed: what was
+ * acknowledged anywhere before EXEC came in is then applied here, and has
+ * broken the watch if it touched the key, even if the key holds the same as
+ * before. Without watches EXEC does none of this.
  *
  * WATCH and an EXEC that reads are linearizable also after READONLY.
  *
@@ -125,10 +127,17 @@ void session_queue(struct session *session, const struct command *command,
 
 /* ---- watched keys, in the order of the requests ---- */
 
-/* The newest request changes what is watched. */
-static void take_ticket(struct session *session, struct request *r)
+/* Something is watched, or may be when the requests before are answered. */
+static bool is_watching(const struct session *session)
 {
-    r->watch_ticket = ++session->watch_tickets;
+    return session->n_watch_changes > 0 || session->n_watches > 0 ||
+           session->watch_broken;
+}
+
+static void mark_change(struct session *session, struct request *r)
+{
+    r->changes_watches = true;
+    session->n_watch_changes++;
 }
 
 void session_forget(struct session *session)
@@ -137,19 +146,18 @@ void session_forget(struct session *session)
     queue_drop(session);
     if (session->first == NULL) {
         watch_forget(session);
-        (void)session_reply_scratch(session);
-        return;
     }
     r = session_reply_scratch(session);
-    if (r != NULL) {
-        take_ticket(session, r);
+    if (r != NULL && is_watching(session)) {
+        mark_change(session, r);
     }
 }
 
-void session_transaction_emitted(struct session *session, struct request *r)
+void session_transaction_emitted(struct session *session,
+                                 const struct request *r)
 {
-    if (r->watch_ticket > session->watch_served) {
-        session->watch_served = r->watch_ticket;
+    if (r->changes_watches) {
+        session->n_watch_changes--;
         if (r->command == NULL || r->command->code != COMMAND_CODE_WATCH) {
             watch_forget(session);
         }
@@ -172,23 +180,11 @@ static void describe(const struct session *session,
     t->commands.size = buffer_size(&q->commands);
 }
 
-bool session_exec_may_start(const struct session *session,
-                            const struct request *r)
-{
-    return session->watch_served + 1 == r->watch_ticket;
-}
-
 int session_exec_start(struct session *session, struct request *r)
 {
     struct buffer watches;
     struct proposal p;
     int rv;
-    if (session->watch_broken) {
-        session_transaction_emitted(session, r);
-        resp_null_array(&r->reply);
-        request_done(r);
-        return 0;
-    }
     buffer_init(&watches);
     memset(&p, 0, sizeof p);
     p.kind = PROPOSAL_TRANSACTION;
@@ -196,11 +192,41 @@ int session_exec_start(struct session *session, struct request *r)
     rv = watches.failed ? ERR_NOMEM : forward_add(session->service, r, &p);
     buffer_close(&watches);
     if (rv != ERR_AGAIN) {
-        session_transaction_emitted(session, r);
         command_queue_free(r->queue);
         r->queue = NULL;
     }
     return rv;
+}
+
+void session_exec_begin(struct session *session, struct request *r)
+{
+    if (session->n_watches > 0) {
+        request_ask(r);
+    } else {
+        r->state = REQUEST_READY; /* given up, or broken: nothing to ask */
+        request_untime(r);
+    }
+}
+
+void session_exec_confirmed(struct session *session, struct request *r)
+{
+    int rv = 0;
+    if (session->watch_broken) {
+        resp_null_array(&r->reply);
+        request_done(r);
+        return;
+    }
+    rv = session_exec_start(session, r);
+    if (rv == ERR_AGAIN) {
+        return; /* comes again when there are ids */
+    }
+    if (rv != 0) {
+        request_error(r, "ERR the write was not taken: %s", err_text(rv));
+        return;
+    }
+    r->state = REQUEST_WRITING;
+    session->wrote = true;
+    request_time(r);
 }
 
 void session_exec_read(struct session *session, const struct request *r,
@@ -228,6 +254,7 @@ void session_exec_read(struct session *session, const struct request *r,
 static void submit_exec(struct session *session, const struct command *command)
 {
     struct command_queue *q = session->queue;
+    enum request_kind kind = q->writes ? REQUEST_WRITE : REQUEST_READ;
     struct request *r = request_new(session, command, false, 0, NULL);
     if (r == NULL) {
         return;
@@ -237,8 +264,11 @@ static void submit_exec(struct session *session, const struct command *command)
     q->service->transaction_bytes -= q->counted;
     request_count(r, q->counted);
     q->counted = 0;
-    take_ticket(session, r);
-    session_begin_later(session, r, q->writes ? REQUEST_WRITE : REQUEST_READ);
+    if (is_watching(session)) {
+        mark_change(session, r);
+        kind = q->writes ? REQUEST_LATER : kind;
+    }
+    session_begin_later(session, r, kind);
 }
 
 /* ---- what comes in ---- */
@@ -248,7 +278,7 @@ static void submit_watch(struct session *session, const struct command *command,
 {
     struct request *r = request_new(session, command, true, argc, argv);
     if (r != NULL) {
-        take_ticket(session, r);
+        mark_change(session, r);
         session_begin_later(session, r, REQUEST_READ);
     }
 }

@@ -9,15 +9,16 @@
  * (one that has expired is absent); argc leaves out the name, as in every
  * entry. All commands run by the clock of the entry, TIME included.
  *
- * Items have no version, so a watch is kept by two halves. While the session
- * waits, the node on which it is marks a watch as broken by any change of the
- * key that is applied there (service: session_watch.c): that covers all that
- * the client's own reads may have seen, as they were made on that node. From
- * then on the entry is on its way, and the hash covers the rest: it is compared
- * with the item of the moment at which the entry is applied, on every node
- * alike, whoever leads by then. A key that was changed in that time and changed
- * back passes, and may: at that index it is what the client saw, so the
- * transaction is in its place in the one order of all writes.
+ * Items have no version, so a watch is kept by two halves. Until EXEC the node
+ * on which the session is marks a watch as broken by any change of the key that
+ * is applied there (session_watch.c), and EXEC asks the read barrier first, so
+ * what was acknowledged anywhere before it is applied by then: that covers all
+ * that the client can have seen, and a change to the same value too. From then
+ * on the entry is on its way, and the hash covers the rest: it is compared with
+ * the item of the moment at which the entry is applied, on every node alike,
+ * whoever leads by then. A key that was changed in that time and changed back
+ * passes, and may: at that index it is what the client saw, so the transaction
+ * is in its place in the one order of all writes.
  *
  * A transaction that only reads need not stand in the log: it runs by the same
  * functions behind one read barrier. */

@@ -14,7 +14,7 @@ static void test_watch_is_compared_where_the_entry_is_applied(void **state)
     say(n, n->a, "SET k mine", QUEUED);
     say(n, n->a, "SET j mine", QUEUED);
     submit(n->b, "SET k theirs"); /* the entry before */
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     assert_int_equal(n->replica.n_entries, 3);
     settle(n);
     expect(n->b, OK);
@@ -31,7 +31,7 @@ static void test_watch_absent_key_made_before_the_entry_fails(void **state)
     say(n, n->a, "MULTI", OK);
     say(n, n->a, "SET j mine", QUEUED);
     submit(n->b, "SET k theirs");
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     settle(n);
     expect(n->a, BROKEN);
     buffer_clear(session_output(n->b));
@@ -48,7 +48,7 @@ static void test_watch_removed_key_before_the_entry_fails(void **state)
     say(n, n->a, "MULTI", OK);
     say(n, n->a, "SET j mine", QUEUED);
     submit(n->b, "DEL k");
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     settle(n);
     expect(n->a, BROKEN);
     end(n);
@@ -65,7 +65,7 @@ static void test_watch_changed_back_before_the_entry_passes(void **state)
     say(n, n->a, "INCR k", QUEUED);
     submit(n->b, "SET k 2");
     submit(n->b, "SET k 1");
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     settle(n);
     expect(n->a, "*1\r\n:2\r\n");
     end(n);
@@ -80,7 +80,7 @@ static void test_watch_compares_the_expiry_too(void **state)
     say(n, n->a, "WATCH k", OK);
     say(n, n->a, "MULTI", OK);
     say(n, n->a, "INCR j", QUEUED);
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     assert_int_equal(store_set(n->replica.store, k,
                                (struct bytes){(const uint8_t *)"1", 1}, 0,
                                UINT64_C(1) << 50),
@@ -102,10 +102,10 @@ static void test_watch_lets_one_of_two_increments_pass(void **state)
     say(n, n->b, "GET k", "$1\r\n1\r\n");
     submit(n->a, "MULTI");
     submit(n->a, "SET k 2");
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     submit(n->b, "MULTI");
     submit(n->b, "SET k 2");
-    submit(n->b, "EXEC");
+    submit_exec(n, n->b);
     assert_int_equal(n->replica.n_entries, 3);
     settle(n);
     expect(n->a, OK QUEUED "*1\r\n+OK\r\n");
@@ -128,6 +128,58 @@ static void test_watch_broken_before_exec_proposes_nothing(void **state)
     submit(n->a, "EXEC");
     expect(n->a, BROKEN);
     assert_int_equal(n->replica.n_entries, 2);
+    end(n);
+}
+
+/* Acknowledged anywhere before EXEC, and not yet applied on this node: EXEC
+ * waits for it, and a change that leaves the value as it was counts too. */
+static void test_watch_sees_what_was_acknowledged_before_exec(void **state)
+{
+    struct node leader, follower, *n = make_leader(&leader), *m = &follower;
+    (void)state;
+    make(m, 2, (struct service_options){0});
+    submit(n->b, "SET k 1");
+    apply(n, 1);
+    apply_of(m, n, 0);
+    submit(m->a, "WATCH k");
+    confirm(m, 0);
+    submit(m->a, "MULTI");
+    submit(m->a, "SET j 1");
+    submit(m->b, "SET k 1");
+    deliver(m, 0, n);
+    apply(n, 1);
+    deliver(n, 0, m); /* the result comes before the entry */
+    expect(m->b, OK);
+    submit(m->a, "EXEC");
+    assert_int_equal(m->replica.n_frames, 1);
+    apply_of(m, n, 1);
+    confirm(m, 0); /* not before this entry is applied */
+    expect(m->a, OK OK QUEUED BROKEN);
+    assert_int_equal(m->replica.n_frames, 1);
+    end(m);
+    end(n);
+}
+
+static void test_watch_exec_without_a_leader_is_not_executed(void **state)
+{
+    struct node node, *n = make_leader(&node);
+    (void)state;
+    say(n, n->a, "WATCH k", OK);
+    say(n, n->a, "MULTI", OK);
+    say(n, n->a, "SET j 1", QUEUED);
+    changed(n, 6, 0);
+    submit(n->a, "EXEC");
+    confirm(n, ERR_NOTLEADER);
+    submit(n->a, "GET j");
+    pass(n, TIMEOUT_MS);
+    expect(n->a, "-CLUSTERDOWN no leader known for 1000 ms; try again\r\n"
+                 "-CLUSTERDOWN no leader known for 1000 ms; try again\r\n");
+    changed(n, 7, 1);
+    settle(n);
+    say(n, n->b, "SET k 1", OK);
+    say(n, n->a, "MULTI", OK);
+    say(n, n->a, "SET j 1", QUEUED);
+    say(n, n->a, "EXEC", "*1\r\n+OK\r\n");
     end(n);
 }
 
@@ -183,7 +235,7 @@ static void test_watch_on_a_follower_is_compared_by_all(void **state)
     submit(m->a, "SET k mine");
     expect(m->a, OK OK QUEUED);
     submit(n->b, "SET k theirs"); /* not applied on the follower */
-    submit(m->a, "EXEC");
+    submit_exec(m, m->a);
     assert_int_equal(m->replica.n_frames, 1);
     deliver(m, 0, n);
     assert_int_equal(n->replica.n_entries, 3);
@@ -207,7 +259,7 @@ static void test_watch_on_a_follower_is_answered_by_the_leader(void **state)
     confirm(m, 0);
     submit(m->a, "MULTI");
     submit(m->a, "SET k mine");
-    submit(m->a, "EXEC");
+    submit_exec(m, m->a);
     deliver(m, 0, n);
     apply(n, 1);
     deliver(n, 0, m); /* the result, before the entry is here */
@@ -227,7 +279,7 @@ static void test_watch_holds_over_a_change_of_leader(void **state)
     say(n, n->a, "WATCH k", OK);
     say(n, n->a, "MULTI", OK);
     say(n, n->a, "INCR k", QUEUED);
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     assert_int_equal(n->replica.n_entries, 2);
     changed(n, 6, 1);
     n->replica.n_applied = 2; /* the entry of term 5 is cut off */
@@ -240,7 +292,7 @@ static void test_watch_holds_over_a_change_of_leader(void **state)
     say(n, n->a, "WATCH k", OK);
     say(n, n->a, "MULTI", OK);
     say(n, n->a, "INCR k", QUEUED);
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     changed(n, 7, 1);
     n->replica.n_applied = 4;
     assert_int_equal(store_set(n->replica.store,
@@ -268,8 +320,9 @@ static void test_watch_in_a_pipeline_is_read_before_exec_begins(void **state)
     submit(n->b, "SET k 0");
     apply(n, 1);
     confirm(n, 0);
-    assert_int_equal(n->replica.n_entries, 1);
     confirm(n, 0);
+    assert_int_equal(n->replica.n_entries, 1);
+    confirm(n, 0); /* that of EXEC */
     assert_int_equal(n->replica.n_entries, 2);
     apply(n, 1);
     expect(n->a, OK "$1\r\n0\r\n" OK QUEUED "*1\r\n+OK\r\n");
@@ -319,8 +372,9 @@ static void test_watch_in_a_pipeline_belongs_to_the_next_exec(void **state)
     submit(n->a, "INCR n");
     submit(n->a, "EXEC");
     confirm(n, 0);
-    /* The first two; the third waits for its WATCH. */
-    assert_int_equal(n->replica.n_entries, 2);
+    assert_int_equal(n->replica.n_entries, 0);
+    confirm(n, 0); /* of the first EXEC, for which all others wait */
+    assert_int_equal(n->replica.n_entries, 1);
     submit(n->b, "SET j 1");
     settle(n);
     expect(n->a, OK OK QUEUED "*1\r\n:1\r\n" OK QUEUED
@@ -401,7 +455,7 @@ test_watch_of_a_key_that_expires_before_the_entry_fails(void **state)
     say(n, n->a, "MULTI", OK);
     say(n, n->a, "SET j 1", QUEUED);
     n->replica.leader_clock_ms = 5000;
-    submit(n->a, "EXEC");
+    submit_exec(n, n->a);
     settle(n);
     expect(n->a, BROKEN);
     end(n);
@@ -536,6 +590,8 @@ int main(void)
         cmocka_unit_test(test_watch_compares_the_expiry_too),
         cmocka_unit_test(test_watch_lets_one_of_two_increments_pass),
         cmocka_unit_test(test_watch_broken_before_exec_proposes_nothing),
+        cmocka_unit_test(test_watch_sees_what_was_acknowledged_before_exec),
+        cmocka_unit_test(test_watch_exec_without_a_leader_is_not_executed),
         cmocka_unit_test(test_watch_is_broken_by_a_snapshot),
         cmocka_unit_test(test_watch_is_a_linearizable_read),
         cmocka_unit_test(test_watch_on_a_follower_is_compared_by_all),

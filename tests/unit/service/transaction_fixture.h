@@ -183,6 +183,13 @@ static inline void confirm(struct node *n, int status)
                                  n->leader_ms);
 }
 
+/* EXEC with watches: proposed when the barrier has confirmed. */
+static inline void submit_exec(struct node *n, struct session *session)
+{
+    submit(session, "EXEC");
+    confirm(n, 0);
+}
+
 /* Everything that can be done is done, on a node that leads. */
 static inline void settle(struct node *n)
 {
