@@ -129,6 +129,32 @@ static void test_durable_single_voter_waits_for_its_own_disk(void **state)
     solo_close(&s);
 }
 
+/* What WAIT counts. */
+static void test_durable_leader_knows_the_disks_of_others(void **state)
+{
+    uint64_t match[REPLICA_SERVERS_MAX];
+    uint64_t commit, last;
+    unsigned n = 0;
+    (void)state;
+    solo_open(&s, 1, 3);
+    assert_int_equal(replica_match(s.r, &commit, match, &n), ERR_NOTLEADER);
+    solo_lead(&s);
+    solo_propose(&s, "k", "v");
+    solo_settle(&s);
+    last = raftlog_last_index(s.r->log);
+    assert_int_equal(replica_match(s.r, &commit, match, &n), 0);
+    assert_int_equal(commit, last - 1);
+    assert_int_equal(n, 2);
+    assert_true(match[0] < last && match[1] < last);
+    solo_ack(&s, 3, replica_term(s.r), last);
+    solo_settle(&s);
+    assert_int_equal(replica_match(s.r, &commit, match, &n), 0);
+    assert_int_equal(commit, last);
+    assert_true(match[0] < last);
+    assert_int_equal(match[1], last);
+    solo_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_durable_follower_acks_no_write_in_flight),
         cmocka_unit_test(test_durable_leader_counts_no_own_write_in_flight),
         cmocka_unit_test(test_durable_single_voter_waits_for_its_own_disk),
+        cmocka_unit_test(test_durable_leader_knows_the_disks_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
