@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #include <stdlib.h>
 #include <string.h>
 
-enum { FUZZ_FILES_MAX = 16, FUZZ_SIZE_MAX = 1 << 16 };
+enum { FUZZ_FILES_MAX = 48, FUZZ_SIZE_MAX = 1 << 16 };
 
 static uint64_t fuzz_state;
 

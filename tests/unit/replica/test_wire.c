@@ -11,6 +11,7 @@
 
 #include "node/wire.h"
 #include "raftlog/block.h"
+#include "tests/lib/golden.h"
 
 static uint8_t bytes[4096];
 static size_t n_bytes;
@@ -44,11 +45,24 @@ static int decode(size_t size, struct wire_message *out)
     return rv;
 }
 
+/* The first message of each type that comes by is the one of its file. */
+static void check_golden(enum wire_type type)
+{
+    static bool seen[WIRE_TYPE_MAX + 1];
+    char name[32];
+    if (!seen[type]) {
+        seen[type] = true;
+        snprintf(name, sizeof name, "wire-v1-type-%02d", (int)type);
+        golden_check(__FILE__, name, bytes, n_bytes);
+    }
+}
+
 /* A message without a body comes back whole and has no valid prefix. */
 static struct wire_message round_trip(const struct wire_message *m)
 {
     struct wire_message out;
     encode(m, NULL, 0);
+    check_golden(m->type);
     assert_int_equal(decode(n_bytes, &out), 0);
     assert_int_equal(out.type, m->type);
     assert_int_equal(out.from, 2);

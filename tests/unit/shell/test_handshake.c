@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "node/handshake.h"
+#include "tests/lib/golden.h"
 
 static struct handshake_node node(uint64_t id)
 {
@@ -136,6 +137,21 @@ static void test_handshake_redis_client_is_no_node(void **state)
         ERR_PROTOCOL);
 }
 
+static void test_handshake_golden_messages_are_version_1(void **state)
+{
+    struct hello h = sample_hello();
+    struct welcome w;
+    uint8_t data[HANDSHAKE_MAX];
+
+    (void)state;
+    golden_check(__FILE__, "frame-v1-hello", data, hello_encode(&h, data));
+    memset(&w, 0, sizeof w);
+    w.from = node(1);
+    w.reason = HANDSHAKE_UNKNOWN;
+    strcpy(w.text, "no member");
+    golden_check(__FILE__, "frame-v1-welcome", data, welcome_encode(&w, data));
+}
+
 /* ---- who is let in
  * ---------------------------------------------------------*/
 
@@ -193,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_handshake_every_flipped_bit_is_refused),
         cmocka_unit_test(test_handshake_other_version_is_named),
         cmocka_unit_test(test_handshake_redis_client_is_no_node),
+        cmocka_unit_test(test_handshake_golden_messages_are_version_1),
         cmocka_unit_test(test_handshake_judge_member_is_accepted),
         cmocka_unit_test(test_handshake_judge_each_reason_is_told),
     };

@@ -12,6 +12,7 @@
 
 #include "node/home.h"
 #include "node/peer_book.h"
+#include "tests/lib/golden.h"
 
 static int make_dir(void **state)
 {
@@ -96,6 +97,21 @@ static void test_peer_book_every_damage_is_found(void **state)
     }
 }
 
+static void test_peer_book_golden_file_is_version_1(void **state)
+{
+    uint8_t instance[HANDSHAKE_INSTANCE_SIZE] = {1, 2, 3};
+    struct peer_book book;
+    uint8_t data[PEER_BOOK_SIZE_MAX];
+
+    (void)state;
+    memset(&book, 0, sizeof book);
+    assert_int_equal(peer_book_set(&book, 2, instance), 0);
+    instance[0] = 7;
+    assert_int_equal(peer_book_set(&book, 3, instance), 0);
+    golden_check(__FILE__, "peers-v1-book", data,
+                 peer_book_encode(&book, data));
+}
+
 static const char *no_environment(const char *name)
 {
     (void)name;
@@ -166,6 +182,7 @@ int main(void)
         T(test_peer_book_saved_is_loaded),
         T(test_peer_book_full_takes_no_more),
         T(test_peer_book_every_damage_is_found),
+        T(test_peer_book_golden_file_is_version_1),
         T(test_home_second_start_finds_who_it_is),
         T(test_home_other_cluster_or_id_is_refused),
     };

@@ -11,6 +11,7 @@
 
 #include "node/transport_frame.h"
 #include "raftlog/block.h"
+#include "tests/lib/golden.h"
 
 /* head + body behind the header; returns the size. out must have room. */
 static size_t make(uint8_t *out, const char *head, uint32_t head_size,
@@ -22,6 +23,16 @@ static size_t make(uint8_t *out, const char *head, uint32_t head_size,
         memcpy(out + FRAME_HEADER_SIZE + head_size, body, body_size);
     }
     return FRAME_HEADER_SIZE + head_size + (size_t)body_size;
+}
+
+static void test_transport_frame_golden_stream_is_version_1(void **state)
+{
+    uint8_t stream[256];
+    size_t size = make(stream, "head", 4, (const uint8_t *)"body!", 5);
+
+    (void)state;
+    size += make(stream + size, "x", 1, NULL, 0);
+    golden_check(__FILE__, "frame-v1-stream", stream, size);
 }
 
 static void test_transport_frame_any_split_gives_the_same(void **state)
@@ -186,6 +197,7 @@ static void test_transport_frame_large_is_read_in_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_transport_frame_golden_stream_is_version_1),
         cmocka_unit_test(test_transport_frame_any_split_gives_the_same),
         cmocka_unit_test(test_transport_frame_every_flipped_bit_is_found),
         cmocka_unit_test(test_transport_frame_bad_length_takes_no_memory),
