@@ -121,7 +121,11 @@ int log_read(struct wal_private *w, uint64_t first, uint64_t last,
     while (rv == 0 && first <= last) {
         rv = read_piece(w, &p, first, last);
         if (rv != 0) {
-            if (commit_failure(w, info) == 0) {
+            int failure = commit_failure(w, info);
+
+            if (failure != 0) {
+                rv = failure; /* why the log has stopped */
+            } else {
                 (void)err_set(info, rv,
                               "cannot read entry %" PRIu64 " of the log in "
                               "%s: %s",

@@ -73,7 +73,14 @@ static int fill(struct reader_buffer *buffer, const struct reader_frame *frame,
     rv = file_read_at(frame->segment->file, buffer->data, size, begin,
                       &buffer->size);
     if (rv != 0) {
-        return fail(info, ERR_IO, frame, "read error");
+        return err_set(
+            info, ERR_IO,
+            "log segment %s: cannot read the frame at offset %" PRIu64
+            " that holds entry %" PRIu64
+            ": %s; check the disk; when it can not be read there any "
+            "more, wipe this node's data directory and let it join "
+            "again",
+            frame->segment->name, frame->offset, frame->first, err_text(rv));
     }
     if (begin + buffer->size < frame->offset + frame->frame_bytes) {
         return fail(info, ERR_CORRUPT, frame, "end of file");

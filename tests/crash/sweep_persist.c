@@ -124,7 +124,11 @@ static int append_through(wal_t *wal, struct sweep_told *told, unsigned last)
 static int replay(wal_t *wal, struct replay *r, struct sweep_told *told)
 {
     memset(r, 0, sizeof *r);
-    return wal_recover(wal, r, on_replay) == 0 ? 0 : code_of(told);
+    if (wal_recover(wal, r, on_replay) == 0) {
+        return 0;
+    }
+    sweep_check(errno != ECANCELED, "a failure is told as the callback's will");
+    return code_of(told);
 }
 
 /* Each acknowledged append is there, or a later one of the same key. */
