@@ -1,7 +1,9 @@
 /* Power cuts on a real file system under a process that writes a log and takes
  * snapshots as fast as it can (L3).
  *
- *     test_power [CYCLES [FILE SYSTEM]]      12 cycles, ext4
+ *     test_power [CYCLES [ext4|xfs|kill [SEED]]]      12 cycles, ext4, seed 1
+ *
+ * With `kill` there is no power cut but SIGKILL, on any file system.
  *
  * In each cycle a child opens the directory, checks all that earlier lives
  * were told is durable, and goes on; what it is told goes into memory that it
@@ -331,14 +333,15 @@ static void run_child(struct told *told, const char *dir, uint64_t seed)
 /* ---- the parent -----------------------------------------------------------*/
 
 /* False: the child found something wrong. */
-static bool cycle(struct power_disk *disk, struct told *told, uint64_t n)
+static bool cycle(struct power_disk *disk, const char *dir, struct told *told,
+                  uint64_t n)
 {
     struct sim_random random;
     uint64_t n_starts = told->n_starts;
     int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
-        run_child(told, disk->mounted.path, n);
+        run_child(told, dir, n);
     }
     /* Mostly it is to come to writing; each fourth time it may be caught while
      * it recovers. */
@@ -350,14 +353,18 @@ static bool cycle(struct power_disk *disk, struct told *told, uint64_t n)
     }
     sim_random_init(&random, n * 77);
     usleep((useconds_t)sim_random_range(&random, CUT_US_MIN, CUT_US_MAX));
-    power_disk_cut(disk);
+    if (disk != NULL) {
+        power_disk_cut(disk);
+    }
     kill(pid, SIGKILL);
     if (waitpid(pid, &status, 0) != pid ||
         (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_BAD)) {
         fprintf(stderr, "cycle %llu: %s\n", (unsigned long long)n, told->words);
         return false;
     }
-    power_disk_restart(disk);
+    if (disk != NULL) {
+        power_disk_restart(disk);
+    }
     return true;
 }
 
@@ -365,25 +372,37 @@ int main(int argc, char **argv)
 {
     uint64_t n_cycles = argc > 1 ? strtoull(argv[1], NULL, 10) : 12;
     const char *filesystem = argc > 2 ? argv[2] : "ext4";
+    uint64_t seed = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
+    bool killed = strcmp(filesystem, "kill") == 0;
     struct power_disk disk;
+    struct temp_dir temp;
     struct told *told;
     char why[200] = "";
     bool ok = true;
-    if (!power_disk_open(&disk, filesystem, DISK_MB, why, sizeof why)) {
+    if (killed) {
+        temp_dir_make(&temp);
+    } else if (!power_disk_open(&disk, filesystem, DISK_MB, why, sizeof why)) {
         printf("not run: no file system whose power can be cut: %s\n", why);
         return POWER_DISK_EXIT_NOT_RUN;
     }
     told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ok = told != MAP_FAILED;
-    for (uint64_t n = 1; ok && n <= n_cycles; n++) {
-        ok = cycle(&disk, told, n);
+    for (uint64_t n = 0; ok && n < n_cycles; n++) {
+        ok = cycle(killed ? NULL : &disk,
+                   killed ? temp.path : disk.mounted.path, told, seed + n);
     }
-    power_disk_close(&disk);
+    if (!killed) {
+        power_disk_close(&disk);
+    } else if (ok) {
+        temp_dir_remove(&temp);
+    } else {
+        fprintf(stderr, "the directory is kept: %s\n", temp.path);
+    }
     if (ok) {
-        printf("%llu power cuts on %s: %llu entries, snapshots to %llu, %llu "
+        printf("%llu ends by %s: %llu entries, snapshots to %llu, %llu "
                "terms, all that was told is there; %llu torn tails\n",
-               (unsigned long long)n_cycles, filesystem,
+               (unsigned long long)n_cycles, killed ? "kill -9" : "a power cut",
                (unsigned long long)told->durable,
                (unsigned long long)told->snapshot,
                (unsigned long long)told->term,
