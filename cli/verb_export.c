@@ -69,7 +69,7 @@ static void print_losses(const struct export *ex)
     }
     if (ex->n_other_types > 0) {
         fprintf(stderr,
-                "concordctl: left out, because they hold no string: %s keys\n",
+                "concordctl: keys left out, because they hold no string: %s\n",
                 text_count(count, ex->n_other_types));
     }
 }
