@@ -12,8 +12,9 @@ COPY scripts/install-deps scripts/lib.sh scripts/
 RUN scripts/install-deps build
 COPY . .
 RUN cmake -S . -B /build -G Ninja -DCONCORDKV_TESTS=OFF >/dev/null && \
-    cmake --build /build --target concordkv concordctl pages && \
-    DESTDIR=/out cmake --install /build --prefix /usr --strip >/dev/null
+    cmake --build /build --target concordkv concordctl && \
+    DESTDIR=/out cmake --install /build --prefix /usr --strip \
+        --component programs >/dev/null
 # The packages of the libraries that the programs load: their names differ from
 # one Debian to the next.
 RUN ldd /out/usr/bin/* | awk '$2 == "=>" { print $3 }' | sort -u | \
