@@ -296,10 +296,10 @@ void session_forget(struct session *session);
 /* EXEC as a write, with what is watched. Errors: as forward_add. */
 int session_exec_start(struct session *session, struct request *r);
 /* EXEC of kind LATER, the first of its session: begin it, and go on when the
- * barrier has confirmed. It is done or on its way then, or, without ids, as
- * before. */
+ * barrier has confirmed: then it is done or on its way. False: it has to come
+ * again when there are ids. */
 void session_exec_begin(struct session *session, struct request *r);
-void session_exec_confirmed(struct session *session, struct request *r);
+bool session_exec_confirmed(struct session *session, struct request *r);
 /* EXEC as a read: carry it out. */
 void session_exec_read(struct session *session, const struct request *r,
                        struct command_env *env, struct buffer *reply);

@@ -269,8 +269,9 @@ static bool emit_first(struct session *session)
             operator_begin(r);
         }
     }
-    if (r->kind == REQUEST_LATER && r->state == REQUEST_READY) {
-        session_exec_confirmed(session, r);
+    if (r->kind == REQUEST_LATER && r->state == REQUEST_READY &&
+        !session_exec_confirmed(session, r)) {
+        return false;
     }
     if (r->state == REQUEST_DONE) {
         if (r->reply.failed) {

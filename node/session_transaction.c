@@ -208,25 +208,26 @@ void session_exec_begin(struct session *session, struct request *r)
     }
 }
 
-void session_exec_confirmed(struct session *session, struct request *r)
+bool session_exec_confirmed(struct session *session, struct request *r)
 {
-    int rv = 0;
+    int rv;
     if (session->watch_broken) {
         resp_null_array(&r->reply);
         request_done(r);
-        return;
+        return true;
     }
     rv = session_exec_start(session, r);
     if (rv == ERR_AGAIN) {
-        return; /* comes again when there are ids */
+        return false; /* comes again when there are ids */
     }
     if (rv != 0) {
         request_error(r, "ERR the write was not taken: %s", err_text(rv));
-        return;
+        return true;
     }
     r->state = REQUEST_WRITING;
     session->wrote = true;
     request_time(r);
+    return true;
 }
 
 void session_exec_read(struct session *session, const struct request *r,
@@ -235,6 +236,7 @@ void session_exec_read(struct session *session, const struct request *r,
     struct transaction t;
     struct buffer watches;
     struct bytes *argv;
+    assert(!r->queue->writes);
     if (session->watch_broken) {
         resp_null_array(reply);
         return;

@@ -36,6 +36,7 @@ struct entry {
 struct request_record {
     bool read;
     unsigned key;     /* number of the write that made it */
+    unsigned n_skip;  /* replies before the one that decides */
     enum outcome now; /* of a write */
 };
 
@@ -70,6 +71,7 @@ struct world {
     struct request_record records[REQUESTS_MAX * 2];
     unsigned n_records;
     unsigned n_elections, n_breaks, n_jumps, n_unknown, n_acknowledged;
+    unsigned n_transactions, n_broken;
     unsigned n_before_heal; /* records */
 };
 
@@ -349,8 +351,17 @@ static void set_connected(unsigned i, unsigned j, bool connected)
 
 static void take_reply(struct client *c, const char *line)
 {
-    struct request_record *r = &world->records[c->requests[c->n_answered++]];
+    struct request_record *r = &world->records[c->requests[c->n_answered]];
     enum outcome write = world->records[r->key].now;
+    if (r->n_skip > 0) {
+        r->n_skip--;
+        return;
+    }
+    if (strcmp(line, "*1") == 0) {
+        world->n_transactions++;
+        return; /* what is in it comes next */
+    }
+    c->n_answered++;
     if (r->read) {
         if (strncmp(line, "$1", 2) == 0) {
             assert_true(write == ACKNOWLEDGED || write == UNKNOWN);
@@ -368,6 +379,9 @@ static void take_reply(struct client *c, const char *line)
     } else if (strncmp(line, "-UNKNOWN", 8) == 0) {
         r->now = UNKNOWN;
         world->n_unknown++;
+    } else if (strcmp(line, "*-1") == 0) {
+        world->n_broken++; /* a snapshot went over the watch */
+        r->now = NOT_EXECUTED;
     } else {
         assert_true(strncmp(line, "-CLUSTERDOWN", 12) == 0);
         r->now = NOT_EXECUTED;
@@ -394,10 +408,22 @@ static void output(void *ctx)
     }
 }
 
+static void send(struct client *c, const char *name, const char *key)
+{
+    struct bytes argv[2] = {{(const uint8_t *)name, strlen(name)}};
+    uint32_t argc = 1;
+    if (key != NULL) {
+        argv[argc].data = (const uint8_t *)key;
+        argv[argc++].size = strlen(key);
+    }
+    session_submit(c->session, argc, argv);
+}
+
+/* A read, a write, or a write in a transaction, which may watch the key. */
 static void submit(struct client *c)
 {
     char key[16];
-    struct bytes argv[2];
+    uint64_t way = chance(4);
     struct request_record *r = &world->records[world->n_records];
     if (!c->alive || c->n_requests == REQUESTS_MAX ||
         world->n_records == 2 * REQUESTS_MAX) {
@@ -410,11 +436,17 @@ static void submit(struct client *c)
     }
     c->requests[c->n_requests++] = world->n_records++;
     snprintf(key, sizeof key, "u%u", r->key);
-    argv[0].data = (const uint8_t *)(r->read ? "GET" : "INCR");
-    argv[0].size = r->read ? 3 : 4;
-    argv[1].data = (const uint8_t *)key;
-    argv[1].size = strlen(key);
-    session_submit(c->session, 2, argv);
+    if (r->read || way >= 2) {
+        send(c, r->read ? "GET" : "INCR", key);
+        return;
+    }
+    r->n_skip = way == 0 ? 3 : 2;
+    if (way == 0) {
+        send(c, "WATCH", key);
+    }
+    send(c, "MULTI", NULL);
+    send(c, "INCR", key);
+    send(c, "EXEC", NULL);
 }
 
 static void client_close(struct client *c)
@@ -523,9 +555,12 @@ static void settle(void)
         if (round == 200) {
             /* All old requests are answered: from now on nothing may fail. */
             world->n_before_heal = world->n_records;
-            for (unsigned i = 0; i < 20 * N_CLIENTS; i++) {
-                submit(&world->clients[i % N_CLIENTS]);
-            }
+        }
+        /* A transaction with a watch takes a few rounds. */
+        for (unsigned i = 0;
+             round >= 200 && round < 300 && round % 5 == 0 && i < N_CLIENTS;
+             i++) {
+            submit(&world->clients[i]);
         }
         world->now_ms += 10;
         flush();
@@ -537,6 +572,11 @@ static unsigned key_of(const struct entry *e)
     struct proposal p;
     char text[16] = "";
     assert_int_equal(proposal_decode(e->block, e->size, &p), 0);
+    if (p.kind == PROPOSAL_TRANSACTION) {
+        struct byte_reader r = byte_reader(p.transaction.commands.data,
+                                           p.transaction.commands.size);
+        assert_int_equal(transaction_next(&r, p.argv), 2);
+    }
     memcpy(text, p.argv[1].data + 1, p.argv[1].size - 1);
     proposal_clear(&p);
     return (unsigned)strtoul(text, NULL, 10);
@@ -643,7 +683,7 @@ static void world_close(void)
 static void test_service_random_faults_execute_once(void **state)
 {
     unsigned n_elections = 0, n_breaks = 0, n_jumps = 0, n_unknown = 0,
-             n_acknowledged = 0;
+             n_acknowledged = 0, n_transactions = 0, n_broken = 0;
     (void)state;
     world = calloc(1, sizeof *world);
     assert_non_null(world);
@@ -659,17 +699,21 @@ static void test_service_random_faults_execute_once(void **state)
         n_jumps += world->n_jumps;
         n_unknown += world->n_unknown;
         n_acknowledged += world->n_acknowledged;
+        n_transactions += world->n_transactions;
+        n_broken += world->n_broken;
         world_close();
     }
     free(world);
     print_message("%d seeds: %u elections, %u breaks, %u jumps, "
-                  "%u acknowledged, %u unknown\n",
+                  "%u acknowledged, %u unknown; %u transactions executed, %u "
+                  "broken\n",
                   N_SEEDS, n_elections, n_breaks, n_jumps, n_acknowledged,
-                  n_unknown);
+                  n_unknown, n_transactions, n_broken);
     /* A run that did too little proves nothing. */
     assert_true(n_elections > 5 * N_SEEDS && n_breaks > 10 * N_SEEDS);
     assert_true(n_jumps > N_SEEDS && n_unknown > 10 * N_SEEDS);
     assert_true(n_acknowledged > 200 * N_SEEDS);
+    assert_true(n_transactions > 50 * N_SEEDS && n_broken > 0);
 }
 
 int main(void)

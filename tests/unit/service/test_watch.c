@@ -420,6 +420,30 @@ static void test_watch_waits_with_exec_for_ids(void **state)
     end(n);
 }
 
+/* The same, and nothing is executed before there is an id. */
+static void test_watch_unbroken_waits_with_exec_for_ids(void **state)
+{
+    struct node node, *n = make_leader(&node);
+    (void)state;
+    say(n, n->a, "WATCH k", OK);
+    say(n, n->a, "MULTI", OK);
+    say(n, n->a, "SET j 1", QUEUED);
+    n->service->end_id = (n->service->end_id | UINT32_MAX) - 1;
+    n->service->first_id = n->service->next_id = n->service->end_id;
+    submit(n->b, "SET x 1");
+    submit_exec(n, n->a);
+    assert_int_equal(n->replica.n_entries, 1);
+    assert_int_equal(store_count(n->replica.store), 0);
+    expect(n->a, "");
+    apply(n, 1);
+    assert_int_equal(n->replica.n_entries, 2);
+    assert_int_equal(store_count(n->replica.store), 1);
+    apply(n, 1);
+    expect(n->a, "*1\r\n+OK\r\n");
+    expect(n->b, OK);
+    end(n);
+}
+
 static void test_watch_session_may_end_while_it_waits(void **state)
 {
     struct node node, *n = make_leader(&node);
@@ -602,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_watch_in_a_pipeline_belongs_to_the_next_exec),
         cmocka_unit_test(test_watch_lost_to_its_time_limit_leaves_no_watch),
         cmocka_unit_test(test_watch_waits_with_exec_for_ids),
+        cmocka_unit_test(test_watch_unbroken_waits_with_exec_for_ids),
         cmocka_unit_test(test_watch_session_may_end_while_it_waits),
         cmocka_unit_test(
             test_watch_of_a_key_that_expires_before_the_entry_fails),
