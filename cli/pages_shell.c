@@ -75,8 +75,8 @@ static void print_file_verbs(FILE *out)
     fputs(") return 0 ;;\n", out);
 }
 
-/* What both shells have in common: plain functions of the POSIX shell. */
-static void print_functions(FILE *out)
+/* The tables as functions of the POSIX shell. */
+static void print_tables(FILE *out)
 {
     fputs("# The options of a verb.\n"
           "_concordctl_options() {\n    case \"$1\" in\n",
@@ -99,8 +99,14 @@ static void print_functions(FILE *out)
     for (size_t i = 0; i < verb_table_size; i++) {
         fprintf(out, "%s\n", verb_table[i].name);
     }
+    fputs("END\n}\n\n", out);
+}
+
+/* What both shells have in common, in the POSIX shell. */
+static void print_functions(FILE *out)
+{
+    print_tables(out);
     fputs(
-        "END\n}\n\n"
         "# The verb that the words say: two of them, or the first.\n"
         "_concordctl_verb() {\n"
         "    _concordctl_verbs | awk -v one=\"$1\" -v two=\"$2\" '\n"
