@@ -33,6 +33,7 @@ enum {
     NS_PER_MS = 1000000,
     WAIT_WRITE_MS = 100,
     WAIT_SPACE_MS = 2,
+    STUCK_MS = 5000,
     RETRY_MS = 200,
     /* A leader waits for companions at most this part of a mean write, and
      * never longer than this. */
@@ -91,29 +92,47 @@ static bool is_full(const struct wal_private *w)
     return stats.no_space;
 }
 
-/* log_lock is held: wait until everything in the log is durable. Only for a
- * large entry can there be no file; it can not be taken back any more. */
-static void wait_durable(struct wal_private *w)
+static bool is_settled(const struct wal_private *w)
+{
+    return failed(w) != 0 ||
+           raftlog_durable_index(w->log) == raftlog_last_index(w->log);
+}
+
+/* What the log was given can not be taken back, so the handle ends. */
+static void fail_stuck(struct wal_private *w, bool no_space)
 {
     struct err_info info;
 
-    while (failed(w) == 0 &&
-           raftlog_durable_index(w->log) < raftlog_last_index(w->log)) {
+    (void)err_set(&info, no_space ? ERR_NOSPACE : ERR_NOMEM,
+                  "nothing could be written in %s for %d s: %s; make room, "
+                  "then open the directory again",
+                  w->dir, STUCK_MS / 1000,
+                  no_space ? "the disk is full" : "there is no memory");
+    service_fail(w, &info);
+}
+
+/* log_lock is held: wait until everything in the log is durable. There is room
+ * for it, so a write that is not begun lacks memory, or a file for a large
+ * entry; the log tries again with each tick. */
+static void wait_durable(struct wal_private *w)
+{
+    uint64_t idle_since = 0;
+
+    while (!is_settled(w)) {
+        struct raftlog_stats stats;
+
         service_wait_log(w, WAIT_WRITE_MS);
-        if (is_full(w) &&
-            raftlog_durable_index(w->log) < raftlog_last_index(w->log)) {
-            struct raftlog_stats stats;
-            raftlog_get_stats(w->log, &stats);
-            if (stats.oldest_write_ms > 0) {
-                continue;
-            }
-            (void)err_set(&info, ERR_NOSPACE,
-                          "the disk that holds %s became full while a file for "
-                          "a large value was made: make room, then open the "
-                          "directory again",
-                          w->dir);
-            service_fail(w, &info);
+        raftlog_get_stats(w->log, &stats);
+        if (is_settled(w) || stats.oldest_write_ms > 0) {
+            idle_since = 0;
+            continue;
         }
+        if (idle_since == 0) {
+            idle_since = now_ns(w);
+        } else if (now_ns(w) - idle_since > (uint64_t)STUCK_MS * NS_PER_MS) {
+            fail_stuck(w, stats.no_space);
+        }
+        raftlog_tick(w->log);
     }
 }
 

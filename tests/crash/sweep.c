@@ -17,7 +17,8 @@ enum { POINTS_MAX = 20000 };
 
 static const struct sweep_case *const cases[] = {
     &sweep_log_new, &sweep_log_old, &sweep_chain_grow,  &sweep_chain_read,
-    &sweep_receive, &sweep_home,    &sweep_persist_log, &sweep_persist_streams};
+    &sweep_receive, &sweep_home,    &sweep_persist_log, &sweep_persist_streams,
+    &sweep_wal_new, &sweep_wal_old, &sweep_wal_hand};
 
 enum door { DOOR_ALLOC, DOOR_FILE, DOOR_CALL };
 

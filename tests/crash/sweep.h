@@ -40,6 +40,9 @@ extern const struct sweep_case sweep_receive;
 extern const struct sweep_case sweep_home;
 extern const struct sweep_case sweep_persist_log;
 extern const struct sweep_case sweep_persist_streams;
+extern const struct sweep_case sweep_wal_new;
+extern const struct sweep_case sweep_wal_old;
+extern const struct sweep_case sweep_wal_hand;
 
 void sweep_failed(const char *file, int line, const char *condition,
                   const char *words);
