@@ -20,7 +20,7 @@
 
 enum {
     MERGE_FILES = 8,
-    MERGE_DELTA_PART = 2, /* deltas of this part of the base */
+    MERGE_DELTA_PART = 1, /* deltas of this part of the base */
     MERGE_BYTES_MIN = 1024 * 1024,
     /* Memory of a run that a full disk still leaves. */
     RUN_BYTES_MIN = 64 * 1024

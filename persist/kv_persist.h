@@ -170,9 +170,9 @@ enum wal_option {
     WAL_OPTION_COMPACT_LOG_BYTES,   /* compact from so many, 512 MiB; 0: no */
     WAL_OPTION_COMPACT_AGE_S,       /* or when the oldest entry is so old; 0 */
     WAL_OPTION_COMPACT_PAUSE_MS,    /* between two automatic ones, 1000 */
-    WAL_OPTION_COMPACT_RATE,        /* bytes/s read and written, 64 MiB; 0: no
+    WAL_OPTION_COMPACT_RATE,        /* bytes/s read and written, 32 MiB; 0: no
                                        limit; a call by hand has none */
-    WAL_OPTION_COMPACT_CPU_PERCENT, /* of one core, 50 */
+    WAL_OPTION_COMPACT_CPU_PERCENT, /* of one core, 25 */
     WAL_OPTION_COMPACT_MEMORY,      /* bytes for sorting, 16 MiB */
     WAL_OPTION_RETAIN_BYTES,        /* keep so many bytes of files that a base
                                        covers, 0 */
