@@ -158,11 +158,6 @@ static void run(const struct sweep_case *c)
     for (size_t i = 0; i < n_faults; i++) {
         unsigned long n = 1;
         now.fault = &faults[i];
-        if (c->waits_for_memory && faults[i].door == DOOR_ALLOC &&
-            faults[i].mode == FAULT_ALLOC_ONWARDS) {
-            printf("     -");
-            continue;
-        }
         while (try_point(c, &faults[i], n)) {
             n++;
             sweep_check(n < POINTS_MAX, "there is no end of it");

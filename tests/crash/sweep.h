@@ -29,7 +29,6 @@ struct sweep_case {
     int (*work)(const char *dir, struct sweep_told *told);
     /* Nothing fails any more: what was told is there, and the work goes on. */
     void (*check)(const char *dir, const struct sweep_told *told);
-    bool waits_for_memory; /* for ever, rather than refuse: see the case */
 };
 
 extern const struct sweep_case sweep_log_new;

@@ -299,7 +299,5 @@ static void prepare_old(const char *dir)
     run_jobs(&o);
 }
 
-const struct sweep_case sweep_log_new = {"log", make_blocks, work, check,
-                                         false};
-const struct sweep_case sweep_log_old = {"log-again", prepare_old, work, check,
-                                         false};
+const struct sweep_case sweep_log_new = {"log", make_blocks, work, check};
+const struct sweep_case sweep_log_old = {"log-again", prepare_old, work, check};

@@ -333,9 +333,7 @@ static void check_streams(const char *dir, const struct sweep_told *told)
     snapshot_destroy(&snap);
 }
 
-/* An append that the log has taken can not be taken back: while no memory can
- * be had for the frame, its caller waits. */
 const struct sweep_case sweep_persist_log = {"persist", prepare, work_log,
-                                             check_log, true};
-const struct sweep_case sweep_persist_streams = {
-    "streams", prepare, work_streams, check_streams, false};
+                                             check_log};
+const struct sweep_case sweep_persist_streams = {"streams", prepare,
+                                                 work_streams, check_streams};

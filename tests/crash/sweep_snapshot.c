@@ -315,8 +315,8 @@ static void check_received(const char *root, const struct sweep_told *told)
 }
 
 const struct sweep_case sweep_chain_grow = {"chain", prepare_chain, work_grow,
-                                            check_grown, false};
+                                            check_grown};
 const struct sweep_case sweep_chain_read = {"chain-read", prepare_chain,
-                                            work_read, check_read, false};
+                                            work_read, check_read};
 const struct sweep_case sweep_receive = {"receive", prepare_receive,
-                                         work_receive, check_received, false};
+                                         work_receive, check_received};
