@@ -836,6 +836,28 @@ static void test_recover_offset_sweep_never_loses_silently(void **state)
     fixture_open(x);
 }
 
+/* Frames of the file's last life stand behind the end: nothing is torn, and
+ * nothing is lost. */
+static void test_recover_recycled_segment_ends_where_it_ends(void **state)
+{
+    struct fixture *x = *state;
+    uint64_t next = 1;
+    fixture_open(x);
+    for (unsigned i = 0; i < 100; i++) {
+        fixture_append_durable(x, next++, 1, 1, 3000);
+        raftlog_release(x->log, next - 2);
+        fixture_tick(x);
+    }
+    for (unsigned i = 0; i < 20; i++) { /* wherever the end is */
+        fixture_append_durable(x, next++, 1, 1, 3000);
+        fixture_crash(x);
+        fixture_open(x);
+        assert_int_equal(x->report.torn_bytes, 0);
+        assert_false(fixture_recovered_as(x, RECOVER_LOST));
+    }
+    assert_int_equal(raftlog_last_index(x->log), next - 1);
+}
+
 /* ---- the pure part --------------------------------------------------------*/
 
 static void test_recover_judge_tail_is_total_and_never_cuts_evidence(void **s)
@@ -925,6 +947,7 @@ int main(void)
         fixture_test(test_recover_misplaced_by_what_the_header_says),
         fixture_test(test_recover_offset_sweep_never_loses_silently),
         fixture_test(test_recover_judge_tail_is_total_and_never_cuts_evidence),
+        fixture_test(test_recover_recycled_segment_ends_where_it_ends),
         fixture_test(test_recover_pool_copy_of_a_live_segment_is_removed),
     };
     return cmocka_run_group_tests_name("recover", tests, NULL, NULL);
