@@ -50,6 +50,18 @@ for program in *.c; do
             echo "$name failed"
             exit 1
         }
+        # The node's tools read what the library wrote.
+        if [ -d "$dir/run-$name/data" ]; then
+            "$dir/prefix/bin/concordctl" inspect log "$dir/run-$name/data" \
+                >"$dir/log"
+            grep -q '\.seg .* open$' "$dir/log"
+        fi
+        case $name in
+        compaction-*) "$dir/prefix/bin/concordctl" inspect snapshot \
+            "$dir/run-$name/data" | grep -q '^base-.* 100 .* sound ' ;;
+        snapshots-*) "$dir/prefix/bin/concordctl" inspect snapshot \
+            "$dir/run-$name/snapshots" | grep -q '^delta-.* sound ' ;;
+        esac
         n=$((n + 1))
     done
 done
