@@ -175,7 +175,7 @@ static void test_linear_random_six_agree_with_brute_force(void **state)
 
     (void)state;
     sim_random_init(&random, 6);
-    for (unsigned round = 0; round < 400000; round++) {
+    for (unsigned round = 0; round < 150000; round++) {
         const struct variant *variants =
             round % 2 == 0 ? register_variants : counter_variants;
         unsigned n_variants = round % 2 == 0 ? 9 : 6;
@@ -530,7 +530,7 @@ static void test_linear_leases_agree_with_brute_force(void **state)
 
     (void)state;
     sim_random_init(&random, 8);
-    for (unsigned round = 0; round < 300000; round++) {
+    for (unsigned round = 0; round < 100000; round++) {
         static const struct linear_lease none[LEASES];
         bool expected;
         draw_leased_history(&random, ops, leases);
@@ -542,7 +542,7 @@ static void test_linear_leases_agree_with_brute_force(void **state)
         n_by_lease +=
             expected != brute_leased(ops, LEASED_OPS, none, 0, absent_state);
     }
-    print_message("300000 histories, %llu fine, %llu otherwise without ends\n",
+    print_message("100000 histories, %llu fine, %llu otherwise without ends\n",
                   (unsigned long long)n_fine, (unsigned long long)n_by_lease);
     assert_true(n_fine > 3000 && n_by_lease > 1000);
 }
