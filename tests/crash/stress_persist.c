@@ -42,6 +42,7 @@ struct told {
     uint64_t n_starts;
     uint64_t n_appends;
     uint64_t n_compactions;
+    bool is_cut; /* the power, by the parent: written before it is */
     char words[400];
 };
 
@@ -64,11 +65,12 @@ static void bad(struct told *t, const char *words)
     _exit(STATUS_BAD);
 }
 
-/* The library refused. A disk that is gone refuses everything. */
+/* The library refused. A disk that is gone refuses everything, in its own
+ * words: some calls fail, for others it is read-only. */
 static void refused(struct told *t, int error)
 {
     char words[400];
-    if (error != EIO) {
+    if (!__atomic_load_n(&t->is_cut, __ATOMIC_ACQUIRE)) {
         snprintf(words, sizeof words, "%s: %.300s", strerror(error),
                  persist_errmsg());
         bad(t, words);
@@ -284,6 +286,7 @@ static bool live_once(struct power_disk *disk, const char *dir,
     sim_random_init(&random, seed);
     usleep((useconds_t)sim_random_range(&random, LIFE_US_MIN, LIFE_US_MAX));
     if (disk != NULL) {
+        __atomic_store_n(&told->is_cut, true, __ATOMIC_RELEASE);
         power_disk_cut(disk);
     }
     if (!ended) {
@@ -297,6 +300,7 @@ static bool live_once(struct power_disk *disk, const char *dir,
     }
     if (disk != NULL) {
         power_disk_restart(disk);
+        told->is_cut = false;
     }
     return true;
 }

@@ -37,8 +37,8 @@ enum {
     STATUS_BAD = 3
 };
 
-/* Shared with the parent: what was told. Each field is written by the child
- * alone and read by the parent when the child has ended. */
+/* Shared with the parent: what was told. Each field but is_cut is written by
+ * the child alone and read by the parent when the child has ended. */
 struct told {
     uint64_t durable;
     uint64_t term;
@@ -46,6 +46,7 @@ struct told {
     uint64_t snapshot; /* the chain reaches at least here */
     uint64_t n_starts;
     uint64_t n_torn;
+    bool is_cut; /* the power, by the parent: written before it is */
     char words[400];
 };
 
@@ -75,12 +76,12 @@ static void bad(struct told *t, const char *words, const char *more)
     _exit(STATUS_BAD);
 }
 
-/* The power was cut before it came so far: nothing can be told, and the next
- * life looks again. */
+/* If the power was cut before it came so far nothing can be told, and the next
+ * life looks again: some calls fail then, for others the disk is read-only. */
 static void look(struct told *t, int rv, const char *words,
                  const struct err_info *info)
 {
-    if (rv == ERR_IO) {
+    if (rv != 0 && __atomic_load_n(&t->is_cut, __ATOMIC_ACQUIRE)) {
         _exit(0);
     }
     if (rv != 0) {
@@ -354,6 +355,7 @@ static bool cycle(struct power_disk *disk, const char *dir, struct told *told,
     sim_random_init(&random, n * 77);
     usleep((useconds_t)sim_random_range(&random, CUT_US_MIN, CUT_US_MAX));
     if (disk != NULL) {
+        __atomic_store_n(&told->is_cut, true, __ATOMIC_RELEASE);
         power_disk_cut(disk);
     }
     kill(pid, SIGKILL);
@@ -364,6 +366,7 @@ static bool cycle(struct power_disk *disk, const char *dir, struct told *told,
     }
     if (disk != NULL) {
         power_disk_restart(disk);
+        told->is_cut = false;
     }
     return true;
 }
