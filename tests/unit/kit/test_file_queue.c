@@ -59,6 +59,19 @@ static void close_fixture(struct fixture *fx)
     temp_dir_remove(&fx->dir);
 }
 
+/* Wait for the one completion there will be. The descriptor may be readable for
+ * nothing before, for what was reaped already. */
+static void reap_one(struct file_queue *q, struct file_completion *c)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < FILE_QUEUE_DEPTH_MAX && n == 0; i++) {
+        assert_int_equal(file_queue_wait(q, 10000), 0);
+        n = file_queue_reap(q, c, 1);
+    }
+    assert_int_equal(n, 1);
+}
+
 /* Wait for n completions; all must carry status. */
 static void reap_all(struct file_queue *q, size_t n, int status)
 {
@@ -248,8 +261,7 @@ static void weak_writes(const struct file_queue_options *options)
     assert_int_equal(file_queue_sync(fx.queue, fx.file, NULL), 0);
     reap_all(fx.queue, 3, 0);
     assert_int_equal(file_queue_sync(fx.queue, fx.file, &fx), 0);
-    assert_int_equal(file_queue_wait(fx.queue, 10000), 0);
-    assert_int_equal(file_queue_reap(fx.queue, &c, 1), 1);
+    reap_one(fx.queue, &c);
     assert_ptr_equal(c.tag, &fx);
     assert_int_equal(file_open(temp_dir_path(&fx.dir, "x"), FILE_READ, &f), 0);
     for (unsigned i = 1; i <= 3; i++) {
