@@ -64,7 +64,7 @@ int endpoint_parse(struct endpoint *e, const char *text, size_t size,
     return 0;
 }
 
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+static bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 {
     return a->port == b->port && strcmp(a->host, b->host) == 0;
 }

@@ -28,7 +28,6 @@ struct endpoint_list {
 /* "host:port" or "[v6]:port". Errors: ERR_INVALID. */
 int endpoint_parse(struct endpoint *e, const char *text, size_t size,
                    struct err_info *info);
-bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 /* out has ENDPOINT_TEXT_MAX bytes; returns out. */
 char *endpoint_format(char *out, const struct endpoint *e);
 

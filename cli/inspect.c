@@ -93,12 +93,6 @@ bool inspect_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-bool inspect_exists(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0;
-}
-
 int inspect_fail_open(const char *path, int code)
 {
     return verb_fail(code == ERR_NOTFOUND ? EXIT_CODE_NOT_FOUND

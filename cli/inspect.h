@@ -45,7 +45,6 @@ void inspect_problems_print_json(const struct inspect_problems *p,
 /* dir/name; out has INSPECT_PATH_MAX bytes. False if it is too long. */
 bool inspect_path(char *out, const char *dir, const char *name);
 bool inspect_is_dir(const char *path);
-bool inspect_exists(const char *path);
 /* "cannot open FILE: why", with the exit code for that. */
 int inspect_fail_open(const char *path, int code);
 

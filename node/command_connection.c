@@ -139,7 +139,8 @@ void command_select(struct command_env *env, uint32_t argc,
 
 /* ---- the connection's own state: the session carries these out ----------- */
 
-bool command_name_is_plain(struct bytes name)
+/* No blanks, control or non-ASCII bytes: it stands in CLIENT LIST. */
+static bool name_is_plain(struct bytes name)
 {
     for (size_t i = 0; i < name.size; i++) {
         if (name.data[i] < '!' || name.data[i] > '~') {
@@ -151,7 +152,7 @@ bool command_name_is_plain(struct bytes name)
 
 static bool check_client_name(struct bytes name, struct buffer *reply)
 {
-    if (!command_name_is_plain(name)) {
+    if (!name_is_plain(name)) {
         resp_error(reply, "ERR Client names cannot contain spaces, newlines or "
                           "special characters.");
         return false;
@@ -227,7 +228,7 @@ static bool check_setinfo(const struct bytes *argv, struct buffer *reply)
         resp_errorf(reply, "ERR Unrecognized option '%.*s'", shown, name);
         return false;
     }
-    if (!command_name_is_plain(argv[3])) {
+    if (!name_is_plain(argv[3])) {
         resp_errorf(reply,
                     "ERR %.*s cannot contain spaces, newlines or special "
                     "characters.",

@@ -119,8 +119,6 @@ command_subcommand_find(const struct command_subcommand *list, const char *name,
                         struct buffer *reply);
 /* Is this text the number of the one database? False after an error reply. */
 bool command_check_db(struct bytes text, struct buffer *reply);
-/* No blanks, control or non-ASCII bytes: it stands in CLIENT LIST. */
-bool command_name_is_plain(struct bytes name);
 /* A value as a bulk string, or the error that the reply is too long. */
 void command_reply_value(const struct command_env *env, struct bytes value,
                          struct buffer *reply);

@@ -23,12 +23,6 @@ static void put_number(struct buffer *b, const char *name, uint64_t value)
     buffer_printf(b, "%s:%" PRIu64 "\r\n", name, value);
 }
 
-void info_hash_text(struct checksum128 hash, char out[INFO_HASH_SIZE])
-{
-    snprintf(out, INFO_HASH_SIZE, "%016" PRIx64 "%016" PRIx64, hash.high,
-             hash.low);
-}
-
 static void put_hex(struct buffer *b, const char *name, const uint8_t *bytes,
                     size_t n)
 {
@@ -301,13 +295,12 @@ static void put_cpu(struct buffer *b, const struct info_facts *f)
 
 static void put_keyspace(struct buffer *b, const struct info_facts *f)
 {
-    char hash[INFO_HASH_SIZE];
     if (f->status == NULL) {
         return;
     }
-    info_hash_text(f->state_hash, hash);
     put_number(b, "keys", f->n_keys);
-    put_text(b, "state_hash", hash);
+    buffer_printf(b, "state_hash:%016" PRIx64 "%016" PRIx64 "\r\n",
+                  f->state_hash.high, f->state_hash.low);
     put_number(b, "state_index", f->status->applied_index);
     if (f->n_keys > 0) {
         /* The line that Redis' own tools look for. */

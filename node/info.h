@@ -66,8 +66,4 @@ struct info_facts {
 void info_reply(const struct info_facts *facts, uint32_t argc,
                 const struct bytes *argv, struct buffer *reply);
 
-/* 32 hexadecimal digits and NUL; high half first. */
-enum { INFO_HASH_SIZE = 33 };
-void info_hash_text(struct checksum128 hash, char out[INFO_HASH_SIZE]);
-
 #endif

@@ -23,7 +23,7 @@ enum trace_level trace_max(void)
     return trace_level_max;
 }
 
-bool trace_on(enum trace_level level)
+static bool trace_on(enum trace_level level)
 {
     return level <= trace_level_max;
 }

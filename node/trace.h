@@ -19,7 +19,6 @@ enum { TRACE_LINE_MAX = 1536 };
 /* Before any thread is started. node_id 0: not known, left out. */
 void trace_init(uint64_t node_id, enum trace_level max);
 enum trace_level trace_max(void);
-bool trace_on(enum trace_level level);
 
 /* line: "event key=value ...", without a newline. */
 void trace_line(enum trace_level level, const char *line);

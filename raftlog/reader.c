@@ -90,11 +90,14 @@ static int fill(struct reader_buffer *buffer, const struct reader_frame *frame,
     return 0;
 }
 
-int reader_load(struct reader_buffer *buffer, const struct reader_frame *frame,
-                uint64_t ahead,
-                const uint8_t cluster_id[RAFTLOG_CLUSTER_ID_SIZE], size_t align,
-                struct frame_header *header, const uint8_t **out,
-                struct err_info *info)
+/* Read one frame, and what stands behind it up to offset `ahead` of its
+ * segment with it, so that the next call finds it in memory. *out borrows from
+ * the buffer until the next call. Errors: ERR_IO, ERR_CORRUPT, ERR_NOMEM. */
+static int reader_load(struct reader_buffer *buffer,
+                       const struct reader_frame *frame, uint64_t ahead,
+                       const uint8_t cluster_id[RAFTLOG_CLUSTER_ID_SIZE],
+                       size_t align, struct frame_header *header,
+                       const uint8_t **out, struct err_info *info)
 {
     const uint8_t *at;
     int rv = fill(buffer, frame, ahead, align, info);
