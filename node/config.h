@@ -1,9 +1,9 @@
 /* Options of the node: flags, CONCORDKV_* environment variables, defaults.
  *
- * One table (config.c) names each option with its unit, default, range and
- * help; parsing, --help and CONFIG GET and SET all read it. A flag wins over
- * the environment variable of the same name, that over the default. Pure but
- * for the environment, which comes in through a function. */
+ * One table (config_options.c) names each option with its unit, default, range
+ * and help; parsing, --help and CONFIG GET and SET all read it. A flag wins
+ * over the environment variable of the same name, that over the default. Pure
+ * but for the environment, which comes in through a function. */
 #ifndef NODE_CONFIG_H
 #define NODE_CONFIG_H
 

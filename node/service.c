@@ -1,5 +1,5 @@
 /* The service itself: its events, its time limits, and in which order work is
- * settled. Requests are in session.c, writes on their way in forward.c.
+ * settled. Requests are in session_advance.c, writes on their way in forward.c.
  *
  * Every event first changes state (a write is answered, a read confirmed, the
  * leader known), marking the sessions it touches; service_settle then does all

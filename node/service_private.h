@@ -1,7 +1,9 @@
 /* What the files of the service share; nobody else includes it.
  *
  *   service.c  the object, its events, time limits and the settling of work
- *   session.c  requests in program order, replies in order
+ *   session.c  sessions: their life and their owner's side
+ *   session_submit.c   what a client has sent, on its way in
+ *   session_advance.c  requests in program order, replies in order
  *   session_client.c  HELLO, RESET and CLIENT: the session's own state
  *   session_transaction.c  MULTI, EXEC and their kin
  *   session_watch.c  watched keys
@@ -264,7 +266,22 @@ void service_settle(struct service *s);
 /* ---- session.c ---- */
 void session_activate(struct session *session);
 void session_mark_dirty(struct session *session);
+/* Bytes were added to the output. */
+void session_told(struct session *session);
+
+/* ---- session_advance.c ---- */
+/* Carry out and tell what can be. */
 void session_advance(struct session *session);
+/* False: the read met a key that is due by clock_ms and not by the store's
+ * clock; what it wrote is no reply. */
+bool session_run_command(struct service *s, const struct command *command,
+                         uint32_t argc, const struct bytes *argv,
+                         uint64_t clock_ms, bool resp3, struct buffer *reply);
+/* Begin a read or a write; false: it has to wait. */
+bool session_start(struct session *session, struct request *r, uint32_t argc,
+                   const struct bytes *argv);
+
+/* ---- session_submit.c ---- */
 /* What stands in the service's scratch is the reply to the newest request.
  * Returns the request that keeps it until its turn; NULL: it is out already. */
 struct request *session_reply_scratch(struct session *session);
@@ -397,12 +414,12 @@ void wait_message(struct service *s, const struct wire_message *m);
 
 /* ---- service_transfer.c ---- */
 void transfer_begin(struct request *r, uint32_t argc, const struct bytes *argv);
+void transfer_message(struct service *s, const struct wire_message *m);
+/* As events.transferred. */
+void transfer_ended(struct service *s, bool done);
 
 /* ---- service_log.c ---- */
 void compact_begin(struct request *r, uint32_t argc, const struct bytes *argv);
 void log_list(struct request *r, uint32_t argc, const struct bytes *argv);
-void transfer_message(struct service *s, const struct wire_message *m);
-/* As events.transferred. */
-void transfer_ended(struct service *s, bool done);
 
 #endif
