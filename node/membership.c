@@ -11,48 +11,6 @@
 
 #include "raftlog/block.h"
 
-struct replica_peer *replica_find_peer(struct replica *r, uint64_t id)
-{
-    for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
-        if (r->peers[i].id == id) {
-            return &r->peers[i];
-        }
-    }
-    return NULL;
-}
-
-bool replica_is_voter(const struct replica *r, uint64_t id)
-{
-    for (unsigned i = 0; i < r->raft.configuration.n; i++) {
-        const struct raft_server *s = &r->raft.configuration.servers[i];
-        if (s->id == id) {
-            return s->role == RAFT_VOTER;
-        }
-    }
-    return false;
-}
-
-unsigned replica_n_voters(const struct replica *r)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < r->raft.configuration.n; i++) {
-        n += r->raft.configuration.servers[i].role == RAFT_VOTER;
-    }
-    return n;
-}
-
-unsigned replica_n_voters_connected(struct replica *r)
-{
-    unsigned n = replica_is_voter(r, r->options.id) ? 1 : 0;
-    for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
-        const struct replica_peer *peer = &r->peers[i];
-        if (peer->id != 0 && peer->connected && replica_is_voter(r, peer->id)) {
-            n++;
-        }
-    }
-    return n;
-}
-
 static const struct raft_server *find_server(const struct replica *r,
                                              uint64_t id)
 {

@@ -1,6 +1,10 @@
 /* The inside of a replica: one struct, and which file does what to it.
  *
  *   replica_open.c       open and close
+ *   replica_load.c       what is on disk -> store, log, RAFT_START (B5)
+ *   replica_options.c    defaults; other limits while it runs
+ *   replica_heap.c       the core's heap
+ *   replica_peers.c      the table of peers; who votes
  *   replica.c            events from outside, what the service asks
  *   driver.c             raft_step and every part of its update, in order;
  *                        timers; gathering proposals into one submit
@@ -233,19 +237,36 @@ uint64_t replica_now(struct replica *r);
 void replica_trace(const struct replica *r, enum trace_level level,
                    const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-struct replica_peer *replica_find_peer(struct replica *r, uint64_t id);
-bool replica_is_voter(const struct replica *r, uint64_t id);
-unsigned replica_n_voters(const struct replica *r);
-/* Voters connected, this node included if it is one. */
-unsigned replica_n_voters_connected(struct replica *r);
 
 /* ---- replica.c ---- */
 int replica_open_barrier(struct replica *r);
 
-/* ---- replica_open.c ---- */
+/* ---- replica_load.c ---- */
+/* Store and log from the data directory, made to agree. Errors: those of
+ * raftlog_open and snapshot_chain_open, ERR_CORRUPT. */
+int replica_load(struct replica *r, const struct replica_options *o,
+                 struct raftlog_report *report, struct err_info *info);
+/* RAFT_START with the snapshot and everything the log holds; may raise the term
+ * in report. */
+int replica_start(struct replica *r, struct raftlog_report *report,
+                  struct err_info *info);
+
+/* ---- replica_options.c ---- */
+/* What is not given becomes its default. */
+void replica_options_fill(struct replica_options *o);
+
+/* ---- replica_heap.c ---- */
+void replica_heap_install(void);
+
+/* ---- replica_peers.c ---- */
+struct replica_peer *replica_find_peer(struct replica *r, uint64_t id);
 void replica_add_peer(struct replica *r, uint64_t id, const char *address);
 /* Peers of the present configuration, added to those known before. */
 void replica_sync_peers(struct replica *r);
+bool replica_is_voter(const struct replica *r, uint64_t id);
+unsigned replica_n_voters(const struct replica *r);
+/* Voters connected, this node included if it is one. */
+unsigned replica_n_voters_connected(struct replica *r);
 
 /* ---- filter.c ---- */
 /* Check and rewrite a decoded message before it is stepped. Returns false when

@@ -10,7 +10,7 @@
  * The sender has not got the file any more: the fetch ends, the next offer
  * begins another, keeping what is complete. Damage: bad files are removed and
  * fetched again. No space: the fetch ends with a clear line and the next offer
- * tries again. A crash between adopting and resetting the log: replica_open.c
+ * tries again. A crash between adopting and resetting the log: replica_load.c
  * reconciles. Once the core has accepted, its trail is gone: if adopting fails
  * then for want of space, it is tried again until there is room; if it fails
  * otherwise, the process ends and starts again from its disk (C-RAFT.md 1.7).
