@@ -43,34 +43,11 @@ static int open_core(struct replica *r, const struct replica_options *o,
     return 0;
 }
 
-/* The data directory with its name on disk: whoever made it, nothing in it
- * survives a power cut before its parent was synced. A parent that may not be
- * read was not made ready by us. */
-static int make_data_dir(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    char *parent = malloc(strlen(path) + 2);
-    int rv = file_make_dir(path);
-    if (parent == NULL) {
-        return ERR_NOMEM;
-    }
-    strcpy(parent, slash != NULL ? path : ".");
-    if (slash != NULL) {
-        parent[slash == path ? 1 : slash - path] = '\0';
-    }
-    if (rv == 0) {
-        rv = file_sync_dir(parent);
-        rv = rv == ERR_ACCESS ? 0 : rv;
-    }
-    free(parent);
-    return rv;
-}
-
 static int open_parts(struct replica *r, const struct replica_options *o,
                       struct err_info *info)
 {
     struct raftlog_report report;
-    int rv = make_data_dir(r->data_dir);
+    int rv = file_make_dir_durable(r->data_dir);
     if (rv != 0) {
         return err_set(info, rv, "cannot create the data directory %s: %s",
                        r->data_dir, err_text(rv));

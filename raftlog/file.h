@@ -67,6 +67,11 @@ int file_boot_id(char out[FILE_BOOT_ID_SIZE]);
 /* Write a whole small file so that a crash leaves the old or the new content:
  * write path.tmp, sync, rename, sync the directory. */
 int file_replace(const char *path, const void *data, size_t size);
+/* Make a directory, if it is missing, and make its name durable: whoever made
+ * it, nothing in it survives a power cut before its parent was synced. A parent
+ * that may not be read was not made ready by us: it is left alone when the
+ * directory was there. */
+int file_make_dir_durable(const char *path);
 /* Read a whole file of at most size_max bytes into malloc'd memory, given;
  * one NUL byte is added behind it. ERR_TOOBIG when larger. */
 int file_read_all(const char *path, size_t size_max, void **out, size_t *size);

@@ -1,4 +1,5 @@
-/* Operations on whole small files, built from the calls of file.h alone.
+/* Operations on whole small files, and on directories with their names, built
+ * from the calls of file.h alone.
  *
  * They stand in a file of their own so that tests which make single calls of
  * file.h fail, and simulations which replace them, reach the steps in here. */
@@ -113,5 +114,37 @@ int file_read_all(const char *path, size_t size_max, void **out, size_t *size)
 cleanup:
     free(data);
     file_close(f);
+    return rv;
+}
+
+int file_make_dir_durable(const char *path)
+{
+    char dir[PATH_MAX];
+    char parent[PATH_MAX];
+    size_t n = strlen(path);
+    bool there = false;
+    int rv;
+
+    while (n > 1 && path[n - 1] == '/') {
+        n--; /* behind them is no name */
+    }
+    if (n >= sizeof dir) {
+        errno = ENAMETOOLONG;
+        return ERR_IO;
+    }
+    memcpy(dir, path, n);
+    dir[n] = '\0';
+    directory_of(dir, parent);
+    rv = file_exists(dir, &there);
+    if (rv == 0) {
+        rv = file_make_dir(dir);
+    }
+    if (rv == 0) {
+        /* Also when it is there: a process that was killed behind making it has
+         * left a name that a power cut can still take back, with all that is
+         * written into it from now on. */
+        rv = file_sync_dir(parent);
+        rv = rv == ERR_ACCESS && there ? 0 : rv;
+    }
     return rv;
 }

@@ -135,32 +135,6 @@ static int sweep_incoming(const char *dir, const char *incoming)
 
 /* ---- opening --------------------------------------------------------------*/
 
-/* Make a directory and make its name durable, also when it is there: a process
- * that was killed behind making it has left a name that a power cut can still
- * take back, with all that is written into it from now on. */
-static int make_dir_durable(const char *path)
-{
-    char parent[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    bool there = false;
-    int rv = file_exists(path, &there);
-
-    if (rv == 0) {
-        rv = file_make_dir(path);
-    }
-    if (rv != 0) {
-        return rv;
-    }
-    if (slash == NULL) {
-        return file_sync_dir(".");
-    }
-    memcpy(parent, path, (size_t)(slash - path));
-    parent[slash - path] = '\0';
-    rv = file_sync_dir(parent[0] == '\0' ? "/" : parent);
-    /* A parent that may not be read was not made ready by us. */
-    return rv == ERR_ACCESS && there ? 0 : rv;
-}
-
 static int read_manifest(const char *dir,
                          const uint8_t cluster_id[SNAPSHOT_CLUSTER_ID_SIZE],
                          struct snapshot_manifest *m, struct err_info *info)
@@ -247,10 +221,10 @@ int snapshot_chain_open(const char *dir,
     int rv = snapshot_path(incoming, dir, "incoming");
 
     if (rv == 0) {
-        rv = make_dir_durable(dir);
+        rv = file_make_dir_durable(dir);
     }
     if (rv == 0) {
-        rv = make_dir_durable(incoming);
+        rv = file_make_dir_durable(incoming);
     }
     if (rv != 0) {
         return failed(info, rv, "make the directory", dir);

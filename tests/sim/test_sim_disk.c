@@ -269,6 +269,28 @@ static void test_sim_disk_moved_and_reused_file_keeps_one_name(void **state)
     }
 }
 
+/* The calls of file_whole.c, on a disk that forgets. */
+static void test_sim_disk_durable_directory_survives_power_cut(void **state)
+{
+    static const char *const paths[] = {"/n1/data", "/n1/data/", "/n1/data//"};
+    (void)state;
+    for (uint64_t seed = 0; seed < ROUNDS; seed++) {
+        struct fixture x;
+        bool there;
+        fixture_open(&x, seed);
+        assert_int_equal(file_make_dir_durable(paths[seed % 3]), 0);
+        put("/n1/data/a", "a", 1, 0, true);
+        assert_int_equal(file_sync_dir("/n1/data"), 0);
+        sim_disk_crash(&x.disk, true);
+        assert_int_equal(file_exists("/n1/data/a", &there), 0);
+        assert_true(there);
+        /* Once more where it is, and where something else is. */
+        assert_int_equal(file_make_dir_durable(paths[seed % 3]), 0);
+        assert_int_equal(file_make_dir_durable("/n1/data/a"), ERR_EXISTS);
+        fixture_close(&x);
+    }
+}
+
 static void test_sim_disk_process_crash_keeps_what_a_later_cut_loses(void **s)
 {
     unsigned n_lost = 0;
@@ -472,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_sim_disk_moved_and_reused_file_keeps_one_name),
         cmocka_unit_test(
             test_sim_disk_process_crash_keeps_what_a_later_cut_loses),
+        cmocka_unit_test(test_sim_disk_durable_directory_survives_power_cut),
         cmocka_unit_test(test_sim_disk_failed_sync_dooms_what_it_held),
         cmocka_unit_test(test_sim_disk_full_disk_refuses_growth_only),
         cmocka_unit_test(test_sim_disk_queued_write_is_durable_when_complete),
