@@ -15,7 +15,7 @@ static const char welcome_magic[MAGIC_SIZE + 1] = "CKVwelco";
 const char *handshake_reason_name(unsigned reason)
 {
     switch (reason) {
-#define HANDSHAKE_NAME(namine, number, text)                                   \
+#define HANDSHAKE_NAME(name, number, text)                                     \
     case number:                                                               \
         return text;
         HANDSHAKE_REASONS(HANDSHAKE_NAME)
@@ -70,18 +70,52 @@ static size_t seal(uint8_t *out, const char *magic, struct byte_writer *w)
     return HANDSHAKE_HEADER_SIZE + size;
 }
 
+/* What hello and welcome have in common, at two places of either. */
+
+static void put_id(struct byte_writer *w, const struct handshake_node *node)
+{
+    byte_put(w, node->cluster_id, sizeof node->cluster_id);
+    byte_put_u64(w, node->id);
+}
+
+static void put_addresses(struct byte_writer *w,
+                          const struct handshake_node *node)
+{
+    put_text(w, node->client_address);
+    put_text(w, node->peer_address);
+}
+
+static void get_array(struct byte_reader *r, uint8_t *out, size_t size)
+{
+    const uint8_t *p = byte_get(r, size);
+
+    if (p != NULL) {
+        memcpy(out, p, size);
+    }
+}
+
+static void get_id(struct byte_reader *r, struct handshake_node *node)
+{
+    get_array(r, node->cluster_id, sizeof node->cluster_id);
+    node->id = byte_get_u64(r);
+}
+
+static void get_addresses(struct byte_reader *r, struct handshake_node *node)
+{
+    get_text(r, node->client_address, ADDRESS_TEXT_MAX);
+    get_text(r, node->peer_address, ADDRESS_TEXT_MAX);
+}
+
 size_t hello_encode(const struct hello *h, uint8_t out[HANDSHAKE_MAX])
 {
     struct byte_writer w = byte_writer(out + HANDSHAKE_HEADER_SIZE,
                                        HANDSHAKE_MAX - HANDSHAKE_HEADER_SIZE);
 
-    byte_put(&w, h->from.cluster_id, sizeof h->from.cluster_id);
-    byte_put_u64(&w, h->from.id);
+    put_id(&w, &h->from);
     byte_put_u64(&w, h->to);
     byte_put(&w, h->from.instance, sizeof h->from.instance);
     byte_put_u8(&w, (uint8_t)h->lane);
-    put_text(&w, h->from.client_address);
-    put_text(&w, h->from.peer_address);
+    put_addresses(&w, &h->from);
     return seal(out, hello_magic, &w);
 }
 
@@ -90,12 +124,10 @@ size_t welcome_encode(const struct welcome *m, uint8_t out[HANDSHAKE_MAX])
     struct byte_writer w = byte_writer(out + HANDSHAKE_HEADER_SIZE,
                                        HANDSHAKE_MAX - HANDSHAKE_HEADER_SIZE);
 
-    byte_put(&w, m->from.cluster_id, sizeof m->from.cluster_id);
-    byte_put_u64(&w, m->from.id);
+    put_id(&w, &m->from);
     byte_put(&w, m->from.instance, sizeof m->from.instance);
     byte_put_u16(&w, (uint16_t)m->reason);
-    put_text(&w, m->from.client_address);
-    put_text(&w, m->from.peer_address);
+    put_addresses(&w, &m->from);
     put_text(&w, m->text);
     return seal(out, welcome_magic, &w);
 }
@@ -111,7 +143,7 @@ static int open_message(const uint8_t *data, size_t size, const char *magic,
     size_t body_size;
     uint64_t sum;
 
-    if (memcmp(data, magic, n_magic) != 0) {
+    if (size > 0 && memcmp(data, magic, n_magic) != 0) {
         return err_set(info, ERR_PROTOCOL,
                        "no ConcordKV node speaks here (wrong magic)");
     }
@@ -142,38 +174,23 @@ static int open_message(const uint8_t *data, size_t size, const char *magic,
     return 0;
 }
 
-static void get_array(struct byte_reader *r, uint8_t *out, size_t size)
-{
-    const uint8_t *p = byte_get(r, size);
-
-    if (p != NULL) {
-        memcpy(out, p, size);
-    }
-}
-
 int hello_decode(const uint8_t *data, size_t size, struct hello *out,
                  size_t *used, struct err_info *info)
 {
     struct byte_reader r;
     struct hello h;
     unsigned lane;
-    int rc;
+    int rc = open_message(data, size, hello_magic, &r, used, info);
 
-    if (size == 0) {
-        return ERR_AGAIN;
-    }
-    rc = open_message(data, size, hello_magic, &r, used, info);
     if (rc != 0) {
         return rc;
     }
     memset(&h, 0, sizeof h);
-    get_array(&r, h.from.cluster_id, sizeof h.from.cluster_id);
-    h.from.id = byte_get_u64(&r);
+    get_id(&r, &h.from);
     h.to = byte_get_u64(&r);
     get_array(&r, h.from.instance, sizeof h.from.instance);
     lane = byte_get_u8(&r);
-    get_text(&r, h.from.client_address, ADDRESS_TEXT_MAX);
-    get_text(&r, h.from.peer_address, ADDRESS_TEXT_MAX);
+    get_addresses(&r, &h.from);
     if (r.failed || byte_left(&r) != 0 || lane >= WIRE_N_LANES ||
         h.from.id == 0) {
         return err_set(info, ERR_PROTOCOL, "malformed hello");
@@ -188,22 +205,16 @@ int welcome_decode(const uint8_t *data, size_t size, struct welcome *out,
 {
     struct byte_reader r;
     struct welcome w;
-    int rc;
+    int rc = open_message(data, size, welcome_magic, &r, used, info);
 
-    if (size == 0) {
-        return ERR_AGAIN;
-    }
-    rc = open_message(data, size, welcome_magic, &r, used, info);
     if (rc != 0) {
         return rc;
     }
     memset(&w, 0, sizeof w);
-    get_array(&r, w.from.cluster_id, sizeof w.from.cluster_id);
-    w.from.id = byte_get_u64(&r);
+    get_id(&r, &w.from);
     get_array(&r, w.from.instance, sizeof w.from.instance);
     w.reason = byte_get_u16(&r);
-    get_text(&r, w.from.client_address, ADDRESS_TEXT_MAX);
-    get_text(&r, w.from.peer_address, ADDRESS_TEXT_MAX);
+    get_addresses(&r, &w.from);
     get_text(&r, w.text, HANDSHAKE_TEXT_MAX);
     if (r.failed || byte_left(&r) != 0) {
         return err_set(info, ERR_PROTOCOL, "malformed welcome");

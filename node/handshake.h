@@ -1,10 +1,10 @@
 /* The two messages that open a connection between nodes.
  *
  * The node that dials sends a hello and then, once welcomed, its frames of one
- * lane; the node that accepts sends a welcome and nothing more. The welcome
- * accepts or names the reason of a refusal. Both check the other one, and both
- * tell the
- * addresses under which they want to be known.
+ * lane; the node that accepts sends a welcome and nothing more. Both check the
+ * other one. A welcome that accepts tells, as the hello does, who the node is
+ * and the addresses under which it wants to be known; one that refuses tells
+ * the reason, with words, and nothing else, because it may be a stranger's.
  *
  * Layout of both (integers little-endian):
  *   8 bytes magic | u16 WIRE_VERSION | u16 body size | u32 zero |
@@ -48,7 +48,6 @@ enum {
     X(SELF, 4, "self")                                                         \
     X(TARGET, 5, "wrong_target")                                               \
     X(INSTANCE, 6, "instance_changed")                                         \
-    X(BUSY, 7, "busy")                                                         \
     X(MALFORMED, 8, "malformed")
 
 enum handshake_reason {
@@ -74,7 +73,7 @@ struct hello {
 };
 
 struct welcome {
-    struct handshake_node from;
+    struct handshake_node from; /* zeroes in a refusal */
     unsigned reason; /* enum handshake_reason; others may come later */
     char text[HANDSHAKE_TEXT_MAX + 1];
 };

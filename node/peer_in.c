@@ -69,10 +69,8 @@ static void send_welcome(struct peer_in *in, struct welcome *w)
 {
     uv_buf_t buf;
 
-    w->from = in->transport->self;
-    if (w->reason == HANDSHAKE_CLUSTER) {
-        /* A stranger learns nothing but that it is one. */
-        memset(w->from.instance, 0, sizeof w->from.instance);
+    if (w->reason == HANDSHAKE_ACCEPTED) {
+        w->from = in->transport->self; /* a stranger gets words, no facts */
     }
     buf = uv_buf_init((char *)in->buffer,
                       (unsigned)welcome_encode(w, in->buffer));

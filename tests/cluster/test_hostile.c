@@ -157,6 +157,23 @@ static bool holds(const char *bytes, size_t size, const char *words)
     return memmem(bytes, size, words, strlen(words)) != NULL;
 }
 
+/* A welcome that refuses: who the node is, and where, stays its own. */
+static void assert_tells_no_facts(const struct cluster_node *node,
+                                  const char *reply, size_t size)
+{
+    enum { HEADER_SIZE = 24, ID_SIZE = 16 + 8 + 16 };
+    static const char zeroes[ID_SIZE];
+    const unsigned short ports[] = {node->client_port, node->peer_port};
+
+    assert_true(size > HEADER_SIZE + ID_SIZE);
+    assert_memory_equal(reply + HEADER_SIZE, zeroes, ID_SIZE);
+    for (size_t i = 0; i < 2; i++) {
+        char port[8];
+        snprintf(port, sizeof port, ":%u", (unsigned)ports[i]);
+        assert_false(holds(reply, size, port));
+    }
+}
+
 static void test_stranger_on_peer_port_is_told_what_it_is(void **state)
 {
     static const struct {
@@ -181,6 +198,7 @@ static void test_stranger_on_peer_port_is_told_what_it_is(void **state)
             cluster_fail(&cluster, "%s: not told \"%s\"", cases[i].what,
                          cases[i].words);
         }
+        assert_tells_no_facts(&cluster.nodes[0], reply, (size_t)n);
         print_message("           %s on the peer port is told \"%s\"\n",
                       cases[i].what, cases[i].words);
     }
