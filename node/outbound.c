@@ -34,6 +34,7 @@ static bool transmit(struct replica *r, uint64_t to,
 
 bool outbound_send(struct replica *r, uint64_t to, struct wire_frame *frame)
 {
+    const struct replica_peer *peer;
     struct held_frame *held;
     bool sent;
     if (r->held == NULL && raftlog_hard_state_durable(r->log)) {
@@ -41,7 +42,10 @@ bool outbound_send(struct replica *r, uint64_t to, struct wire_frame *frame)
         wire_frame_clear(frame);
         return sent;
     }
-    held = r->n_held < HELD_FRAMES_MAX ? malloc(sizeof *held) : NULL;
+    peer = replica_find_peer(r, to);
+    held = peer != NULL && peer->connected && r->n_held < HELD_FRAMES_MAX
+               ? malloc(sizeof *held)
+               : NULL;
     if (held == NULL) {
         wire_frame_clear(frame);
         return false;
@@ -69,6 +73,26 @@ void outbound_release_held(struct replica *r)
     }
     r->held_tail = &r->held;
     r->n_held = 0;
+}
+
+/* What was held for a connection is lost with it, like what was on its way:
+ * nothing of an old connection comes in the new one (replica_io.h; forward.c
+ * relies on it). to 0: of all peers. */
+static void drop_held(struct replica *r, uint64_t to)
+{
+    struct held_frame **at = &r->held;
+    while (*at != NULL) {
+        struct held_frame *held = *at;
+        if (to != 0 && held->to != to) {
+            at = &held->next;
+            continue;
+        }
+        *at = held->next;
+        r->n_held--;
+        wire_frame_clear(&held->frame);
+        free(held);
+    }
+    r->held_tail = at;
 }
 
 /* ---- AppendEntries
@@ -179,6 +203,20 @@ void outbound_clear_peer(struct replica_peer *peer)
     while (peer->queue != NULL) {
         queue_pop(peer);
     }
+}
+
+void outbound_peer_lost(struct replica *r, struct replica_peer *peer)
+{
+    outbound_clear_peer(peer);
+    drop_held(r, peer->id);
+}
+
+void outbound_close(struct replica *r)
+{
+    for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
+        outbound_clear_peer(&r->peers[i]);
+    }
+    drop_held(r, 0);
 }
 
 /* Send entries of the head item; what is left of it stays at the head. */

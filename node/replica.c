@@ -231,7 +231,7 @@ void replica_peer(struct replica *r, uint64_t id, bool connected)
     if (connected) {
         handover_peer_found(r, id);
     } else {
-        outbound_clear_peer(peer);
+        outbound_peer_lost(r, peer);
         peer->told_in_term = 0;
         handover_peer_lost(r, id);
     }

@@ -72,15 +72,7 @@ static int open_parts(struct replica *r, const struct replica_options *o,
 
 static void release(struct replica *r)
 {
-    for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
-        outbound_clear_peer(&r->peers[i]);
-    }
-    while (r->held != NULL) {
-        struct held_frame *held = r->held;
-        r->held = held->next;
-        wire_frame_clear(&held->frame);
-        free(held);
-    }
+    outbound_close(r);
     for (size_t i = 0; i < r->n_gathered; i++) {
         block_unref(r->gathered[i].block);
     }

@@ -280,7 +280,10 @@ void outbound_message(struct replica *r, const struct raft_message *m);
 /* Send, or hold until the hard state is durable. Takes the frame's body. */
 bool outbound_send(struct replica *r, uint64_t to, struct wire_frame *frame);
 void outbound_release_held(struct replica *r);
+/* The connection has closed: what waits for it goes. */
+void outbound_peer_lost(struct replica *r, struct replica_peer *peer);
 void outbound_clear_peer(struct replica_peer *peer);
+void outbound_close(struct replica *r);
 
 /* ---- apply.c ---- */
 void apply_commit(struct replica *r);

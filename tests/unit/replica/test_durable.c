@@ -49,6 +49,39 @@ static bool vote_given(uint64_t to)
     return m->as.raft.request_vote_result.vote_granted;
 }
 
+static void hear_pings(uint64_t from, uint64_t term)
+{
+    struct wire_message m;
+    memset(&m, 0, sizeof m);
+    m.type = WIRE_BARRIER_PING;
+    m.as.barrier.term = term;
+    m.as.barrier.sequence = 1;
+    solo_receive(&s, from, &m);
+}
+
+/* What waits for the disk is part of its connection: on the next one it would
+ * come behind what was sent again (forward.c). */
+static void test_durable_held_frames_go_with_their_connection(void **state)
+{
+    (void)state;
+    solo_open(&s, 1, 3);
+    solo_connect_all(&s);
+    solo_append(&s, 2, 5, 1, 1, 1, "", 5, 3); /* a term for the disk */
+    assert_false(raftlog_hard_state_durable(s.r->log));
+    hear_pings(2, 5);
+    hear_pings(3, 5);
+    replica_peer(s.r, 3, false);
+    hear_pings(3, 5); /* nobody is there to hear it */
+    replica_peer(s.r, 3, true);
+    assert_int_equal(solo_count(&s, 0, WIRE_BARRIER_PONG), 0);
+    solo_settle(&s);
+    assert_int_equal(solo_count(&s, 2, WIRE_BARRIER_PONG), 1);
+    assert_int_equal(solo_count(&s, 3, WIRE_BARRIER_PONG), 0);
+    hear_pings(3, 5);
+    assert_int_equal(solo_count(&s, 3, WIRE_BARRIER_PONG), 1);
+    solo_close(&s);
+}
+
 /* A refusal has brought the term, so the vote comes without a new one. */
 static void test_durable_vote_in_a_known_term_is_remembered(void **state)
 {
@@ -159,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durable_vote_in_a_known_term_is_remembered),
+        cmocka_unit_test(test_durable_held_frames_go_with_their_connection),
         cmocka_unit_test(test_durable_follower_acks_no_write_in_flight),
         cmocka_unit_test(test_durable_leader_counts_no_own_write_in_flight),
         cmocka_unit_test(test_durable_single_voter_waits_for_its_own_disk),
