@@ -9,7 +9,6 @@
 #include "node/address.h"
 #include "node/command.h"
 #include "node/key_slot.h"
-#include "node/number.h"
 #include "node/resp.h"
 
 enum { NODE_ID_SIZE = 41 }; /* 40 hexadecimal digits and NUL */
@@ -233,41 +232,6 @@ static void shards(const struct cluster_facts *f, struct buffer *reply)
     }
 }
 
-/* ---- about keys ---- */
-
-struct count {
-    unsigned slot;
-    int64_t n;
-};
-
-static bool count_key(void *ctx, struct store_item *item)
-{
-    struct count *c = ctx;
-
-    c->n += key_slot(store_item_key(item)) == c->slot;
-    return true;
-}
-
-/* Looks at every key: nothing else here needs an index by slot. */
-static void count_keys(const struct cluster_facts *f, struct bytes text,
-                       struct buffer *reply)
-{
-    struct count c = {0, 0};
-    int64_t slot;
-
-    if (!number_parse(text, &slot)) {
-        resp_error(reply, "ERR value is not an integer or out of range");
-        return;
-    }
-    if (slot < 0 || slot >= KEY_SLOTS) {
-        resp_error(reply, "ERR Invalid slot");
-        return;
-    }
-    c.slot = (unsigned)slot;
-    store_visit(f->store, (struct bytes){NULL, 0}, count_key, &c);
-    resp_integer(reply, c.n);
-}
-
 static void help(struct buffer *reply)
 {
     static const char *const lines[] = {
@@ -321,8 +285,6 @@ void cluster_command(const struct cluster_facts *f, uint32_t argc,
         reply_text(reply, id);
     } else if (command_is(argv[1], "KEYSLOT")) {
         resp_integer(reply, key_slot(argv[2]));
-    } else if (command_is(argv[1], "COUNTKEYSINSLOT")) {
-        count_keys(f, argv[2], reply);
     } else {
         help(reply);
     }

@@ -25,12 +25,12 @@ struct cluster_facts {
     uint64_t n_sent, n_received; /* frames between nodes */
     unsigned n;
     struct cluster_node nodes[REPLICA_SERVERS_MAX];
-    struct store *store;
     bool resp3; /* maps may be used */
 };
 
-/* argv is that of a checked CLUSTER command. INFO and NODES are texts: in
- * version 3 the caller makes them such. */
+/* argv is that of a checked CLUSTER command other than COUNTKEYSINSLOT, which
+ * takes several turns of the loop (service_count.c). INFO and NODES are texts:
+ * in version 3 the caller makes them such. */
 void cluster_command(const struct cluster_facts *f, uint32_t argc,
                      const struct bytes *argv, struct buffer *reply);
 

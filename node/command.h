@@ -50,6 +50,9 @@ struct command_env {
      * known. How long keys have to live is told by the later of the two. */
     uint64_t leader_ms;
     uint64_t random; /* of this call; reads only */
+    /* Out: what it has cost beyond its arguments and its reply, in steps of
+     * looking at keys. Added to. */
+    uint64_t n_steps;
     /* The reply may use maps and sets of RESP3. Never set for writes: their
      * replies come from the log and are converted where they are delivered
      * (resp3_convert), as are nulls everywhere. */
@@ -107,7 +110,10 @@ bool command_arity_fits(const struct command *c, uint32_t argc);
  * the node's, and many KEYS in one entry would hold up every node. */
 bool command_may_queue(const struct command *c);
 
-enum { COMMAND_CLIENT_NAME_MAX = 1024 }; /* bytes, also of SETINFO's values */
+enum {
+    COMMAND_CLIENT_NAME_MAX = 1024, /* bytes, also of SETINFO's values */
+    COMMAND_VISIT_STEPS = 16 /* what looking at a key costs, see n_steps */
+};
 
 /* Is the argument this word (given in upper case), in any case? */
 bool command_is(struct bytes arg, const char *word);

@@ -8,10 +8,8 @@ enum {
     RANDOM_DRAWS_MAX = 64,
     RANDOM_VISITS_MAX = 10000,
     KEYS_PATTERN_MAX = 4096,
-    /* Looking at a key costs this many steps of matching, and all of them
-     * together must not hold up the loop: a node that is silent for longer
-     * than an election timeout loses its leadership. */
-    KEYS_VISIT_STEPS = 16,
+    /* All that it looks at in one go must not hold up the loop: a node that is
+     * silent for longer than an election timeout loses its leadership. */
     KEYS_STEPS_MAX = 16 * 1000 * 1000,
     RANDOM_DEPTH_MAX = 1024
 };
@@ -22,7 +20,6 @@ enum {
 struct keys {
     struct command_env *env;
     struct bytes pattern;
-    uint64_t n_steps;
     uint64_t bytes_max;
     size_t n_keys;
     struct buffer keys;
@@ -45,11 +42,11 @@ static bool keys_visit(void *ctx, struct store_item *item)
     struct keys *k = ctx;
     struct bytes key = store_item_key(item);
 
-    k->n_steps += KEYS_VISIT_STEPS;
-    if (k->n_steps > KEYS_STEPS_MAX) {
+    k->env->n_steps += COMMAND_VISIT_STEPS;
+    if (k->env->n_steps > KEYS_STEPS_MAX) {
         return false;
     }
-    if (!glob_match(k->pattern, key, false, &k->n_steps) ||
+    if (!glob_match(k->pattern, key, false, &k->env->n_steps) ||
         !command_is_live(k->env, item)) {
         return true;
     }
@@ -77,7 +74,7 @@ void command_keys(struct command_env *env, uint32_t argc,
         resp_error(reply, "ERR out of memory");
     } else if (k.too_long) {
         command_reply_too_long(env, reply);
-    } else if (k.n_steps > KEYS_STEPS_MAX) {
+    } else if (env->n_steps > KEYS_STEPS_MAX) {
         resp_error(reply, "ERR too many keys to look at in one go; use SCAN");
     } else {
         resp_array(reply, k.n_keys);

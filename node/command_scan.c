@@ -28,7 +28,6 @@ struct scan {
     bool none;            /* TYPE asks for what does not exist */
     /* What has been done. */
     uint64_t n_visited;
-    uint64_t n_steps;
     uint64_t bytes_max;
     struct bytes last; /* looked at, borrowed from the store */
     size_t n_keys;
@@ -120,16 +119,17 @@ static bool scan_visit(void *ctx, struct store_item *item)
     struct bytes key = store_item_key(item);
 
     if (s->n_visited > 0 &&
-        (s->n_visited >= s->count || s->n_steps > SCAN_STEPS_MAX ||
+        (s->n_visited >= s->count || s->env->n_steps > SCAN_STEPS_MAX ||
          buffer_size(&s->keys) + key.size > s->bytes_max)) {
         s->more = true;
         return false;
     }
     s->n_visited++;
+    s->env->n_steps += COMMAND_VISIT_STEPS;
     s->last = key;
     if (!s->none &&
         (s->pattern.data == NULL ||
-         glob_match(s->pattern, key, false, &s->n_steps)) &&
+         glob_match(s->pattern, key, false, &s->env->n_steps)) &&
         command_is_live(s->env, item)) {
         s->n_keys++;
         resp_bulk(&s->keys, key.data, key.size);

@@ -137,7 +137,6 @@ static void cluster(struct daemon *d, bool resp3, uint32_t argc,
     facts.leader_id = status.leader_id;
     facts.term = status.term;
     facts.applied_index = status.applied_index;
-    facts.store = replica_store(d->replica);
     facts.resp3 = resp3;
     cluster_nodes(d, &status, &facts);
     cluster_command(&facts, argc, argv, reply);

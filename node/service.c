@@ -135,6 +135,11 @@ void service_arm_retry(struct service *s)
     }
 }
 
+bool service_turn_is_over(const struct service *s)
+{
+    return s->turn_steps >= SERVICE_TURN_STEPS;
+}
+
 static struct session *pop_active(struct service *s)
 {
     struct session *session = s->active;
@@ -165,7 +170,7 @@ void service_settle(struct service *s)
 {
     struct session *session;
     do {
-        while ((session = pop_active(s)) != NULL) {
+        while (!service_turn_is_over(s) && (session = pop_active(s)) != NULL) {
             session_advance(session);
         }
         if (s->id_wait && forward_has_ids(s)) {
@@ -176,7 +181,7 @@ void service_settle(struct service *s)
             }
         }
         forward_dispatch(s); /* may refuse, and so answer */
-    } while (s->active != NULL);
+    } while (s->active != NULL && !service_turn_is_over(s));
     while ((session = pop_dirty(s)) != NULL) {
         session->output_cb(session->ctx);
     }
@@ -279,7 +284,7 @@ void service_events(struct service *s, struct replica_events *out)
 
 uint64_t service_deadline_ms(const struct service *s)
 {
-    uint64_t deadline = s->retry_ms;
+    uint64_t deadline = service_turn_is_over(s) ? 0 : s->retry_ms;
     if (s->oldest != NULL && s->oldest->deadline_ms < deadline) {
         deadline = s->oldest->deadline_ms;
     }
@@ -292,6 +297,7 @@ uint64_t service_deadline_ms(const struct service *s)
 void service_timer(struct service *s)
 {
     uint64_t now = service_now_ms(s);
+    s->turn_steps = 0;
     while (s->oldest != NULL && s->oldest->deadline_ms <= now) {
         request_expire(s->oldest);
     }

@@ -43,6 +43,9 @@ void operation_free(struct operation *o)
     if (o->next != NULL) {
         o->next->previous = o->previous;
     }
+    if (o->forget != NULL) {
+        o->forget(o);
+    }
     o->request->operation = NULL;
     free(o);
 }

@@ -13,7 +13,8 @@
  *   service_operator.c   CONCORDKV, by subcommand
  *   service_transfer.c   CONCORDKV LEADER TRANSFER
  *   service_log.c        CONCORDKV COMPACT, LOG LIST
- *   service_wait.c       WAIT */
+ *   service_wait.c       WAIT
+ *   service_count.c      CLUSTER COUNTKEYSINSLOT */
 #ifndef NODE_SERVICE_PRIVATE_H
 #define NODE_SERVICE_PRIVATE_H
 
@@ -25,6 +26,13 @@ enum {
     SERVICE_CURSORS = 4096, /* SCANs under way */
     WAIT_POLL_MS = 10,      /* between looks at how far the others are */
     WAIT_ASK_MS = 2,        /* between questions to the leader, at least */
+    /* What reads may cost in one turn of the loop before everything else gets
+     * its turn, in steps of some nanoseconds: ten milliseconds or so. The one
+     * that passes it is completed, see KEYS_STEPS_MAX. */
+    SERVICE_TURN_STEPS = 4 * 1000 * 1000,
+    SERVICE_ARGUMENT_STEPS = 64,  /* each may be a key to be found */
+    SERVICE_STEP_BYTES = 16,      /* copied in a step */
+    COUNT_SLICE_KEYS = 32 * 1024, /* looked at in one go */
     /* Writes sent to the leader and not answered, in bytes: bounds what has to
      * be sent again, and what waits in the transport's queue. */
     FORWARD_WINDOW_MAX = 16 * 1024 * 1024,
@@ -118,7 +126,8 @@ struct operation {
     struct operation *previous, *next; /* of the service */
     struct request *request;
     operation_poll_cb poll;
-    uint64_t due_ms; /* UINT64_MAX: not by time */
+    operation_poll_cb forget; /* what `as` holds, at the end; NULL: nothing */
+    uint64_t due_ms;          /* UINT64_MAX: not by time */
     union {
         struct transfer transfer;
         struct wait wait;
@@ -126,6 +135,11 @@ struct operation {
             uint64_t index; /* applied when it was asked for */
             uint64_t n_failed, n_without_room;
         } compact;
+        struct count {
+            unsigned slot;
+            int64_t n;
+            struct store_item *last; /* looked at, a reference; NULL: none */
+        } count;
     } as;
 };
 
@@ -213,9 +227,10 @@ struct service {
     struct request *oldest, *newest;
     struct request *orphans; /* only the barrier holds them; linked by newer */
     uint64_t n_requests;
-    uint64_t n_retry;   /* reads in RETRY */
-    uint64_t n_stalled; /* sessions whose reads wait for room in the output */
-    uint64_t retry_ms;  /* UINT64_MAX: not armed */
+    uint64_t n_retry;    /* reads in RETRY */
+    uint64_t n_stalled;  /* sessions whose reads wait for room in the output */
+    uint64_t retry_ms;   /* UINT64_MAX: not armed */
+    uint64_t turn_steps; /* of SERVICE_TURN_STEPS, since service_timer */
 
     uint64_t applied_term; /* highest of an applied entry */
     /* All that was acknowledged anywhere before this moment is in the store:
@@ -257,6 +272,9 @@ struct service {
 /* ---- service.c ---- */
 uint64_t service_now_ms(const struct service *s);
 void service_arm_retry(struct service *s);
+/* Enough was done in this turn: what is active stays so until service_timer,
+ * which is due at once. */
+bool service_turn_is_over(const struct service *s);
 void service_count_call(struct service *s, const struct command *command);
 /* Does all that has become possible, then tells the owners of sessions with
  * new output. The last act of every function the outside calls: a session may
@@ -411,6 +429,10 @@ void operator_begin(struct request *r);
 /* ---- service_wait.c ---- */
 void wait_begin(struct request *r);
 void wait_message(struct service *s, const struct wire_message *m);
+
+/* ---- service_count.c ---- */
+/* Begin CLUSTER COUNTKEYSINSLOT. */
+void count_begin(struct request *r);
 
 /* ---- service_transfer.c ---- */
 void transfer_begin(struct request *r, uint32_t argc, const struct bytes *argv);

@@ -51,6 +51,7 @@ bool session_run_command(struct service *s, const struct command *command,
         env.random = s->io.random(s->io.ctx);
     }
     command->run(&env, argc, argv, reply);
+    s->turn_steps += env.n_steps;
     return !env.due;
 }
 
@@ -70,6 +71,7 @@ static bool run_read(struct session *session, struct request *r)
         env.random = s->io.random(s->io.ctx);
         session_exec_read(session, r, &env, &session->output);
     }
+    s->turn_steps += env.n_steps;
     return !env.due;
 }
 
@@ -187,6 +189,13 @@ static bool start_more(struct session *session)
     return progress;
 }
 
+/* Of a turn, beside what the command itself has counted. */
+static void count_work(const struct request *r, size_t reply_bytes)
+{
+    r->service->turn_steps += SERVICE_ARGUMENT_STEPS * (r->argc + 2) +
+                              (r->bytes + reply_bytes) / SERVICE_STEP_BYTES;
+}
+
 /* The reply of the first request goes out, if it can be had now. */
 static bool emit_first(struct session *session)
 {
@@ -201,6 +210,8 @@ static bool emit_first(struct session *session)
             session_exec_begin(session, r);
         } else if (r->command->code == COMMAND_CODE_WAIT) {
             wait_begin(r);
+        } else if (r->command->code == COMMAND_CODE_CLUSTER) {
+            count_begin(r);
         } else {
             operator_begin(r);
         }
@@ -232,9 +243,11 @@ static bool emit_first(struct session *session)
             return false;
         }
         request_end(r);
+        count_work(r, buffer_size(&session->output) - from);
     } else if (r->kind == REQUEST_LOCAL) {
         s->local(s->local_ctx, session, r->command, r->argc, r->argv,
                  &session->output);
+        count_work(r, buffer_size(&session->output) - from);
     } else {
         return false;
     }
@@ -263,6 +276,10 @@ void session_advance(struct session *session)
         progress = false;
         while (session->first != NULL && emit_first(session)) {
             progress = true;
+            if (service_turn_is_over(session->service)) {
+                session_activate(session); /* behind the others */
+                return;
+            }
         }
         if (session->stalled) {
             break;

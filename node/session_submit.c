@@ -94,7 +94,12 @@ static void submit_local(struct session *session, const struct command *command,
         }
     } else {
         /* What it tells of the node is to include what was sent before it. */
-        submit_in_line(session, command, REQUEST_LOCAL, argc, argv);
+        submit_in_line(session, command,
+                       command->code == COMMAND_CODE_CLUSTER &&
+                               command_is(argv[1], "COUNTKEYSINSLOT")
+                           ? REQUEST_LATER
+                           : REQUEST_LOCAL,
+                       argc, argv);
         return;
     }
     (void)session_reply_scratch(session);

@@ -248,6 +248,7 @@ void session_exec_read(struct session *session, const struct request *r,
         resp_error(reply, "ERR out of memory");
     } else {
         transaction_run(&t, env, argv, reply);
+        env->n_steps += (uint64_t)t.n_commands * SERVICE_ARGUMENT_STEPS;
     }
     free(argv);
     buffer_close(&watches);
