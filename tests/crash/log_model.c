@@ -31,11 +31,7 @@ static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
                     void *arg)
 {
     struct log_owner *o = ctx;
-    crash_check(o->n_jobs < LOG_MODEL_JOBS_MAX, "too many jobs");
-    o->jobs[o->n_jobs].work = work;
-    o->jobs[o->n_jobs].done = done;
-    o->jobs[o->n_jobs].arg = arg;
-    o->n_jobs++;
+    crash_check(job_list_add(&o->jobs, work, done, arg), "too many jobs");
 }
 
 static void on_progress(void *ctx)
@@ -54,22 +50,9 @@ static uint64_t on_now(void *ctx)
     return ((struct log_owner *)ctx)->clock->now_us / 1000;
 }
 
-static void run_jobs(struct log_owner *o)
-{
-    while (o->n_jobs > 0) {
-        void (*work)(void *arg) = o->jobs[0].work;
-        void (*done)(void *arg) = o->jobs[0].done;
-        void *arg = o->jobs[0].arg;
-        o->n_jobs--;
-        memmove(o->jobs, o->jobs + 1, o->n_jobs * sizeof *o->jobs);
-        work(arg);
-        done(arg);
-    }
-}
-
-void log_owner_open(struct log_owner *o, struct log_model *m,
-                    struct sim_clock *clock, const char *dir,
-                    struct raftlog_report *report)
+int log_owner_try_open(struct log_owner *o, struct log_model *m,
+                       struct sim_clock *clock, const char *dir,
+                       struct raftlog_report *report, struct err_info *info)
 {
     struct raftlog_options options = {
         .node_id = 1, .segment_bytes = LOG_MODEL_SEGMENT, .n_pooled_max = 2};
@@ -78,12 +61,19 @@ void log_owner_open(struct log_owner *o, struct log_model *m,
                             .progress = on_progress,
                             .fatal = on_fatal,
                             .now_ms = on_now};
-    struct err_info info = {0};
     memset(o, 0, sizeof *o);
     memset(options.cluster_id, 0x5a, sizeof options.cluster_id);
     o->model = m;
     o->clock = clock;
-    crash_check(raftlog_open(dir, &options, &io, &o->log, report, &info) == 0,
+    return raftlog_open(dir, &options, &io, &o->log, report, info);
+}
+
+void log_owner_open(struct log_owner *o, struct log_model *m,
+                    struct sim_clock *clock, const char *dir,
+                    struct raftlog_report *report)
+{
+    struct err_info info = {0};
+    crash_check(log_owner_try_open(o, m, clock, dir, report, &info) == 0,
                 info.message);
 }
 
@@ -105,14 +95,14 @@ void log_owner_observe(struct log_owner *o)
 void log_owner_settle(struct log_owner *o)
 {
     for (unsigned i = 0; i < ROUNDS_MAX; i++) {
-        bool jobs = o->n_jobs > 0;
+        bool jobs = o->jobs.n > 0;
         bool writes;
-        run_jobs(o);
+        job_list_run_all(&o->jobs);
         /* Every write of the simulated disk ends within this time. */
         writes = sim_clock_step(o->clock, o->clock->now_us + TICK_US / 10);
         raftlog_poll(o->log);
         log_owner_observe(o);
-        if (!jobs && !writes && o->n_jobs == 0) {
+        if (!jobs && !writes && o->jobs.n == 0) {
             return;
         }
     }
@@ -131,14 +121,14 @@ void log_owner_kill(struct log_owner *o)
 {
     raftlog_abandon(o->log);
     o->log = NULL;
-    run_jobs(o);
+    job_list_run_all(&o->jobs);
 }
 
 void log_owner_close(struct log_owner *o)
 {
     raftlog_close(o->log);
     o->log = NULL;
-    run_jobs(o);
+    job_list_run_all(&o->jobs);
     o->model->now.durable = o->model->now.last;
     o->model->hard_durable = o->model->hard_given;
     o->model->reset_open = false;

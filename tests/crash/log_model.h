@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 #include "raftlog/raftlog.h"
+#include "tests/lib/job_list.h"
 #include "tests/sim/sim_clock.h"
 
 enum {
     LOG_MODEL_INDEX_MAX = 256,
     LOG_MODEL_TERMS_MAX = 24,
-    LOG_MODEL_JOBS_MAX = 32,
     LOG_MODEL_SEGMENT = 16 * 4096,
     LOG_MODEL_NO_TERM = 0xff
 };
@@ -42,18 +42,17 @@ struct log_owner {
     struct raftlog *log;
     struct log_model *model;
     struct sim_clock *clock;
-    struct {
-        void (*work)(void *arg);
-        void (*done)(void *arg);
-        void *arg;
-    } jobs[LOG_MODEL_JOBS_MAX];
-    unsigned n_jobs;
+    struct job_list jobs;
 };
 
 /* Payload bytes of an entry of the scripts, a function of index and term. */
 uint32_t log_model_size(uint64_t index, uint64_t term);
 
-/* Open the log in dir, which must go well. */
+/* Open the log in dir: the code of raftlog_open, with its words in info. */
+int log_owner_try_open(struct log_owner *o, struct log_model *m,
+                       struct sim_clock *clock, const char *dir,
+                       struct raftlog_report *report, struct err_info *info);
+/* The same, and it must go well. */
 void log_owner_open(struct log_owner *o, struct log_model *m,
                     struct sim_clock *clock, const char *dir,
                     struct raftlog_report *report);

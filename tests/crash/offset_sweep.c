@@ -103,50 +103,13 @@ static void make_log_killed(struct sim_clock *clock)
     log_owner_kill(&o);
 }
 
-static void on_nothing(void *ctx)
-{
-    (void)ctx;
-}
-
-static void on_fatal(void *ctx, const struct err_info *info)
-{
-    (void)ctx;
-    crash_check(false, info->message);
-}
-
-static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
-                    void *arg)
-{
-    struct log_owner *o = ctx;
-    crash_check(o->n_jobs < LOG_MODEL_JOBS_MAX, "too many jobs");
-    o->jobs[o->n_jobs].work = work;
-    o->jobs[o->n_jobs].done = done;
-    o->jobs[o->n_jobs].arg = arg;
-    o->n_jobs++;
-}
-
-static uint64_t on_now(void *ctx)
-{
-    (void)ctx;
-    return 0;
-}
-
 static enum verdict judge_log(struct sim_clock *clock, struct err_info *info)
 {
-    struct raftlog_options options = {
-        .node_id = 1, .segment_bytes = LOG_MODEL_SEGMENT, .n_pooled_max = 2};
-    struct log_owner o = {.clock = clock};
-    struct raftlog_io io = {.ctx = &o,
-                            .work = on_work,
-                            .progress = on_nothing,
-                            .fatal = on_fatal,
-                            .now_ms = on_now};
     struct raftlog_report report;
     struct log_model after;
+    struct log_owner o;
     enum verdict verdict = VERDICT_SAME;
-    int rv;
-    memset(options.cluster_id, 0x5a, sizeof options.cluster_id);
-    rv = raftlog_open("/n2", &options, &io, &o.log, &report, info);
+    int rv = log_owner_try_open(&o, &after, clock, "/n2", &report, info);
     if (rv != 0) {
         crash_check(rv == ERR_CORRUPT || rv == ERR_CLUSTER || rv == ERR_VERSION,
                     err_text(rv));
@@ -165,12 +128,7 @@ static enum verdict judge_log(struct sim_clock *clock, struct err_info *info)
                     "entries are lost without a word");
         verdict = VERDICT_CUT;
     }
-    raftlog_abandon(o.log);
-    while (o.n_jobs > 0) {
-        o.n_jobs--;
-        o.jobs[o.n_jobs].work(o.jobs[o.n_jobs].arg);
-        o.jobs[o.n_jobs].done(o.jobs[o.n_jobs].arg);
-    }
+    log_owner_kill(&o);
     /* All entries, byte for byte; and what was cut is not found again. */
     after = log_made;
     after.mended = true;

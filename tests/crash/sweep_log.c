@@ -7,12 +7,12 @@
 #include "raftlog/file.h"
 #include "raftlog/raftlog.h"
 #include "tests/crash/sweep.h"
+#include "tests/lib/job_list.h"
 
 enum {
     N_ENTRIES = 26,
     ENTRY_SIZE = 3000,
     SEGMENT = 16 * 4096,
-    JOBS_MAX = 64,
     ROUNDS_MAX = 2000,
     TERM_OLD = 3,
     TERM = 4
@@ -20,12 +20,7 @@ enum {
 
 struct owner {
     struct raftlog *log;
-    struct {
-        void (*work)(void *arg);
-        void (*done)(void *arg);
-        void *arg;
-    } jobs[JOBS_MAX];
-    unsigned n_jobs;
+    struct job_list jobs;
     uint64_t now_ms;
     unsigned n_fatal;
     unsigned n_read; /* entries that a read has brought */
@@ -37,11 +32,7 @@ static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
                     void *arg)
 {
     struct owner *o = ctx;
-    sweep_check(o->n_jobs < JOBS_MAX, "too many jobs");
-    o->jobs[o->n_jobs].work = work;
-    o->jobs[o->n_jobs].done = done;
-    o->jobs[o->n_jobs].arg = arg;
-    o->n_jobs++;
+    sweep_check(job_list_add(&o->jobs, work, done, arg), "too many jobs");
 }
 
 static void on_progress(void *ctx)
@@ -59,19 +50,6 @@ static void on_fatal(void *ctx, const struct err_info *info)
 static uint64_t on_now(void *ctx)
 {
     return ((struct owner *)ctx)->now_ms;
-}
-
-static void run_jobs(struct owner *o)
-{
-    while (o->n_jobs > 0) {
-        void (*work)(void *arg) = o->jobs[0].work;
-        void (*done)(void *arg) = o->jobs[0].done;
-        void *arg = o->jobs[0].arg;
-        o->n_jobs--;
-        memmove(o->jobs, o->jobs + 1, o->n_jobs * sizeof *o->jobs);
-        work(arg);
-        done(arg);
-    }
 }
 
 static uint8_t byte_at(uint64_t index, uint32_t at)
@@ -131,7 +109,7 @@ static void turn(struct owner *o)
 {
     struct raftlog_stats stats;
     raftlog_get_stats(o->log, &stats);
-    run_jobs(o);
+    job_list_run_all(&o->jobs);
     if (stats.oldest_write_ms > 0 || !raftlog_hard_state_durable(o->log)) {
         struct pollfd p = {.fd = raftlog_fd(o->log), .events = POLLIN};
         (void)poll(&p, 1, 20);
@@ -210,7 +188,7 @@ static int work(const char *dir, struct sweep_told *told)
     uint64_t before;
     int rv = open_log(&o, dir, &report, &told->info);
     if (rv != 0) {
-        run_jobs(&o);
+        job_list_run_all(&o.jobs);
         return rv;
     }
     before = report.last_index;
@@ -235,7 +213,7 @@ static int work(const char *dir, struct sweep_told *told)
     } else {
         raftlog_abandon(o.log);
     }
-    run_jobs(&o);
+    job_list_run_all(&o.jobs);
     if (rv == 0 && o.n_fatal > 0) {
         told->info = o.fatal; /* it came while closing */
         rv = o.fatal.code;
@@ -274,7 +252,7 @@ static void check(const char *dir, const struct sweep_told *told)
     sweep_check(o.n_fatal == 0 && again.durable == N_ENTRIES,
                 "it does not go on");
     raftlog_abandon(o.log);
-    run_jobs(&o);
+    job_list_run_all(&o.jobs);
 }
 
 /* An earlier life: two segments, and a hard state. */
@@ -296,7 +274,7 @@ static void prepare_old(const char *dir)
         sweep_check(raftlog_durable_index(o.log) == i, NULL);
     }
     raftlog_abandon(o.log);
-    run_jobs(&o);
+    job_list_run_all(&o.jobs);
 }
 
 const struct sweep_case sweep_log_new = {"log", make_blocks, work, check};

@@ -22,13 +22,13 @@
 #include "raftlog/block.h"
 #include "raftlog/raftlog.h"
 #include "snapshot/snapshot.h"
+#include "tests/lib/job_list.h"
 #include "tests/lib/power_disk.h"
 #include "tests/sim/sim_random.h"
 
 enum {
     DISK_MB = 96,
     SEGMENT = 1 << 20,
-    JOBS_MAX = 64,
     KEPT = 3000, /* entries behind the last snapshot */
     CUT_US_MIN = 30000,
     CUT_US_MAX = 250000,
@@ -50,17 +50,10 @@ struct told {
     char words[400];
 };
 
-struct job {
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-};
-
 struct writer {
     struct told *told;
     struct raftlog *log;
-    struct job jobs[JOBS_MAX];
-    unsigned n_jobs;
+    struct job_list jobs;
     bool fatal;
     char snapshots[TEMP_DIR_MAX + 32];
     struct snapshot_manifest chain;
@@ -93,23 +86,8 @@ static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
                     void *arg)
 {
     struct writer *w = ctx;
-    if (w->n_jobs == JOBS_MAX) {
+    if (!job_list_add(&w->jobs, work, done, arg)) {
         bad(w->told, "too many jobs", "");
-    }
-    w->jobs[w->n_jobs].work = work;
-    w->jobs[w->n_jobs].done = done;
-    w->jobs[w->n_jobs].arg = arg;
-    w->n_jobs++;
-}
-
-static void run_jobs(struct writer *w)
-{
-    while (w->n_jobs > 0) {
-        struct job job = w->jobs[0];
-        w->n_jobs--;
-        memmove(w->jobs, w->jobs + 1, w->n_jobs * sizeof *w->jobs);
-        job.work(job.arg);
-        job.done(job.arg);
     }
 }
 
@@ -297,7 +275,7 @@ static void write_on(struct writer *w)
         if (sim_random_chance(&w->random, 20)) {
             (void)raftlog_set_hard_state(w->log, ++w->term, 1);
         }
-        run_jobs(w);
+        job_list_run_all(&w->jobs);
         (void)poll(&p, 1, 5);
         raftlog_poll(w->log);
         if (w->fatal) {

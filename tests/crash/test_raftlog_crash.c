@@ -32,13 +32,13 @@
 #include "raftlog/block.h"
 #include "raftlog/byte.h"
 #include "raftlog/raftlog.h"
+#include "tests/lib/job_list.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
 
 enum {
     INDEX_MAX = 1 << 15,
     UID_MAX = 1 << 16,
-    JOBS_MAX = 128,
     LIVES = 6,
     STEPS = 60,
     SEGMENT = 16 * 4096
@@ -54,12 +54,6 @@ struct entry_fact {
     uint64_t index;
 };
 
-struct job {
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-};
-
 struct world {
     uint64_t seed;
     struct sim_clock clock;
@@ -67,8 +61,7 @@ struct world {
     struct sim_disk disk;
     struct raftlog_options options;
     struct raftlog *log;
-    struct job jobs[JOBS_MAX];
-    size_t n_jobs;
+    struct job_list jobs;
     unsigned n_fatal;
     uint64_t freeze_in; /* operations; 0: never */
 
@@ -112,11 +105,7 @@ static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
                     void *arg)
 {
     struct world *w = ctx;
-    assert_true(w->n_jobs < JOBS_MAX);
-    w->jobs[w->n_jobs].work = work;
-    w->jobs[w->n_jobs].done = done;
-    w->jobs[w->n_jobs].arg = arg;
-    w->n_jobs++;
+    assert_true(job_list_add(&w->jobs, work, done, arg));
 }
 
 static void on_progress(void *ctx)
@@ -154,16 +143,6 @@ static void on_misuse(void *ctx, const char *text)
 {
     fail_msg("seed %llu: file.h misused: %s",
              (unsigned long long)((struct world *)ctx)->seed, text);
-}
-
-static void run_job(struct world *w)
-{
-    size_t i = (size_t)below(w, w->n_jobs);
-    struct job job = w->jobs[i];
-    w->n_jobs--;
-    memmove(&w->jobs[i], &w->jobs[i + 1], (w->n_jobs - i) * sizeof *w->jobs);
-    job.work(job.arg);
-    job.done(job.arg);
 }
 
 /* ---- the model ------------------------------------------------------------*/
@@ -381,8 +360,8 @@ static void step(struct world *w)
     } else if (what < 62) {
         raftlog_tick(w->log);
     } else if (what < 75) {
-        if (w->n_jobs > 0) {
-            run_job(w);
+        if (w->jobs.n > 0) {
+            job_list_run(&w->jobs, (size_t)below(w, w->jobs.n));
         }
     } else {
         (void)sim_clock_step(&w->clock, w->clock.now_us + 100000);
@@ -525,11 +504,7 @@ static void crash(struct world *w)
         raftlog_abandon(w->log);
         w->log = NULL;
     }
-    while (w->n_jobs > 0) {
-        struct job job = w->jobs[--w->n_jobs];
-        job.work(job.arg);
-        job.done(job.arg);
-    }
+    job_list_run_all(&w->jobs);
     w->freeze_in = 0;
     w->n_fatal = 0;
     sim_disk_crash(&w->disk, power_cut);

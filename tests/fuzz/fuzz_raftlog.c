@@ -17,10 +17,11 @@
 #include "raftlog/record.h"
 #include "raftlog/segment.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/lib/job_list.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
 
-enum { BLOCK = 4096, FILE_BYTES_MAX = 1 << 16, JOBS_MAX = 64 };
+enum { BLOCK = 4096, FILE_BYTES_MAX = 1 << 16 };
 
 #define CHECK(condition)                                                       \
     do {                                                                       \
@@ -33,31 +34,13 @@ enum { BLOCK = 4096, FILE_BYTES_MAX = 1 << 16, JOBS_MAX = 64 };
 static const uint8_t cluster[16] = {1, 2,  3,  4,  5,  6,  7,  8,
                                     9, 10, 11, 12, 13, 14, 15, 16};
 
-static struct {
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-} jobs[JOBS_MAX];
-static size_t n_jobs;
+static struct job_list jobs;
 
 static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
                     void *arg)
 {
     (void)ctx;
-    CHECK(n_jobs < JOBS_MAX);
-    jobs[n_jobs].work = work;
-    jobs[n_jobs].done = done;
-    jobs[n_jobs].arg = arg;
-    n_jobs++;
-}
-
-static void run_jobs(void)
-{
-    while (n_jobs > 0) {
-        n_jobs--;
-        jobs[n_jobs].work(jobs[n_jobs].arg);
-        jobs[n_jobs].done(jobs[n_jobs].arg);
-    }
+    CHECK(job_list_add(&jobs, work, done, arg));
 }
 
 static void on_progress(void *ctx)
@@ -169,12 +152,12 @@ static void recover(const uint8_t *data, size_t size)
                                on_entry, &sum, &info) == 0);
         }
         raftlog_abandon(log);
-        run_jobs();
+        job_list_run_all(&jobs);
         CHECK(raftlog_open("/n1", &options, &io, &log, &again, &info) == 0);
         CHECK(again.last_index == report.last_index);
         CHECK(again.torn_bytes == 0);
         raftlog_abandon(log);
-        run_jobs();
+        job_list_run_all(&jobs);
     }
     sim_disk_close(disk);
     sim_clock_close(&clock);

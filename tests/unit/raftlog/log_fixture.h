@@ -20,15 +20,10 @@
 #include "raftlog/raftlog.h"
 #include "raftlog/recover.h"
 #include "tests/lib/fault_file.h"
+#include "tests/lib/job_list.h"
 #include "tests/lib/temp_dir.h"
 
-enum { FIXTURE_JOBS_MAX = 256, FIXTURE_SEGMENT = 16 * 4096 };
-
-struct fixture_job {
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-};
+enum { FIXTURE_SEGMENT = 16 * 4096 };
 
 struct fixture {
     struct temp_dir dir;
@@ -36,8 +31,7 @@ struct fixture {
     struct raftlog *log;
     struct raftlog_report report;
     struct err_info info;
-    struct fixture_job jobs[FIXTURE_JOBS_MAX];
-    size_t n_jobs;
+    struct job_list jobs;
     uint64_t now_ms;
     unsigned n_progress;
     unsigned n_fatal;
@@ -49,11 +43,7 @@ static inline void fixture_work(void *ctx, void (*work)(void *arg),
                                 void (*done)(void *arg), void *arg)
 {
     struct fixture *x = ctx;
-    assert_true(x->n_jobs < FIXTURE_JOBS_MAX);
-    x->jobs[x->n_jobs].work = work;
-    x->jobs[x->n_jobs].done = done;
-    x->jobs[x->n_jobs].arg = arg;
-    x->n_jobs++;
+    assert_true(job_list_add(&x->jobs, work, done, arg));
 }
 
 static inline void fixture_progress(void *ctx)
@@ -73,24 +63,9 @@ static inline uint64_t fixture_now(void *ctx)
     return ((struct fixture *)ctx)->now_ms;
 }
 
-/* Run the oldest job. False: there is none. */
-static inline bool fixture_run_job(struct fixture *x)
-{
-    struct fixture_job job = x->jobs[0];
-    if (x->n_jobs == 0) {
-        return false;
-    }
-    x->n_jobs--;
-    memmove(x->jobs, x->jobs + 1, x->n_jobs * sizeof *x->jobs);
-    job.work(job.arg);
-    job.done(job.arg);
-    return true;
-}
-
 static inline void fixture_run_jobs(struct fixture *x)
 {
-    while (fixture_run_job(x)) {
-    }
+    job_list_run_all(&x->jobs);
 }
 
 /* A test that makes hundreds of directories and needs no real disk defines
@@ -165,7 +140,7 @@ static inline void fixture_settle(struct fixture *x)
         fixture_turn(x);
     } while (!x->log->stopped &&
              (x->log->frame.active || x->log->syncing.active ||
-              x->log->hard.in_flight || (x->n_jobs > 0 && !x->hold_jobs)));
+              x->log->hard.in_flight || (x->jobs.n > 0 && !x->hold_jobs)));
 }
 
 static inline void fixture_tick(struct fixture *x)
@@ -181,6 +156,13 @@ static inline void fixture_crash(struct fixture *x)
     raftlog_abandon(x->log);
     x->log = NULL;
     fixture_run_jobs(x);
+}
+
+/* A process crash, and the next start. */
+static inline void fixture_restart(struct fixture *x)
+{
+    fixture_crash(x);
+    fixture_open(x);
 }
 
 static inline void fixture_close_log(struct fixture *x)
@@ -258,6 +240,33 @@ static inline void fixture_append_durable(struct fixture *x, uint64_t first,
     assert_int_equal(fixture_append(x, first, n, term, size), 0);
     fixture_settle(x);
     assert_int_equal(raftlog_durable_index(x->log), first + n - 1);
+}
+
+/* Entries first..last, each in a frame of its own. */
+static inline void fixture_append_each(struct fixture *x, uint64_t first,
+                                       uint64_t last, uint64_t term,
+                                       uint32_t size)
+{
+    for (uint64_t i = first; i <= last; i++) {
+        fixture_append_durable(x, i, 1, term, size);
+    }
+}
+
+/* Entries of 3000 bytes from 1 on until the log is about to begin its next
+ * segment, whose job waits. Returns the last of them: the segment's first. */
+static inline uint64_t fixture_append_until_rotating(struct fixture *x)
+{
+    uint64_t last = 0;
+    while (!x->log->rotating) {
+        fixture_run_jobs(x);
+        last++;
+        assert_int_equal(fixture_append(x, last, 1, 1, 3000), 0);
+        while (x->log->frame.active) {
+            (void)file_queue_wait(x->log->queue, 10000);
+            raftlog_poll(x->log);
+        }
+    }
+    return last;
 }
 
 struct fixture_range {

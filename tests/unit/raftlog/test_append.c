@@ -33,8 +33,7 @@ static void test_append_survives_a_crash(void **state)
     fixture_open(x);
     fixture_append_durable(x, 1, 10, 1, 100);
     fixture_append_durable(x, 11, 5, 2, 5000);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_false(x->report.created);
     assert_false(x->report.clean);
     fixture_check_bounds(x, 1, 15);
@@ -83,8 +82,7 @@ static void test_append_across_segments_rotates(void **state)
     }
     raftlog_get_stats(x->log, &stats);
     assert_int_equal(stats.n_segments, 5);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(x->report.n_segments, 5);
     fixture_check_bounds(x, 1, 60);
     fixture_check_range(x, 1, 19, 1, 3000);
@@ -100,8 +98,7 @@ static void test_append_entry_over_a_segment_gets_its_own(void **state)
     fixture_append_durable(x, 1, 1, 1, 10);
     fixture_append_durable(x, 2, 1, 1, 3 * FIXTURE_SEGMENT);
     fixture_append_durable(x, 3, 1, 1, 10);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 3);
     fixture_check_range(x, 1, 1, 1, 10);
     fixture_check_range(x, 2, 2, 1, 3 * FIXTURE_SEGMENT);
@@ -115,8 +112,7 @@ static void test_append_empty_payload_is_kept(void **state)
     fixture_open(x);
     assert_int_equal(raftlog_append(x->log, 1, &e, 1), 0);
     fixture_settle(x);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 1);
     assert_int_equal(raftlog_term(x->log, 1), 7);
 }
@@ -151,8 +147,7 @@ static void test_append_hard_state_is_durable_before_later_entries(void **s)
     fixture_settle(x);
     assert_true(raftlog_hard_state_durable(x->log));
     assert_int_equal(raftlog_durable_index(x->log), 1);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(x->report.current_term, 5);
     assert_int_equal(x->report.voted_for, 2);
 }
@@ -167,8 +162,7 @@ static void test_append_hard_states_are_coalesced(void **state)
     fixture_turn(x);
     fixture_turn(x);
     assert_true(raftlog_hard_state_durable(x->log));
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(x->report.current_term, 20);
 }
 
@@ -186,12 +180,10 @@ static void test_append_close_writes_what_is_queued_and_marks_clean(void **s)
     fixture_check_bounds(x, 1, 40);
     fixture_check_range(x, 1, 40, 1, 3000);
     assert_int_equal(x->report.current_term, 3);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_true(x->report.clean); /* nothing was written in between */
     fixture_append_durable(x, 41, 1, 1, 10);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_false(x->report.clean);
 }
 

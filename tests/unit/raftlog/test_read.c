@@ -27,9 +27,7 @@ static void on_read(void *ctx, int status, uint64_t first,
 static void fill(struct fixture *x, uint64_t last, uint32_t size)
 {
     fixture_open(x);
-    for (uint64_t i = 1; i <= last; i++) {
-        fixture_append_durable(x, i, 1, 1, size);
-    }
+    fixture_append_each(x, 1, last, 1, size);
 }
 
 static int read_range(struct fixture *x, uint64_t first, uint64_t last,
@@ -60,8 +58,7 @@ static void test_read_from_disk_gives_what_was_written(void **state)
     struct fixture *x = *state;
     struct answer a;
     fill(x, 60, 3000);
-    fixture_crash(x);
-    fixture_open(x); /* the cache is empty now */
+    fixture_restart(x); /* the cache is empty now */
     assert_int_equal(read_range(x, 1, 60, 1 << 20, &a), 0);
     fixture_run_jobs(x);
     assert_int_equal(a.status, 0);
@@ -95,8 +92,7 @@ static void test_read_inside_a_frame_of_many_entries(void **state)
     fixture_open(x);
     assert_int_equal(fixture_append(x, 1, 12, 1, 3000), 0);
     fixture_settle(x);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(read_range(x, 4, 9, 1 << 20, &a), 0);
     fixture_run_jobs(x);
     assert_int_equal(a.status, 0);
@@ -125,8 +121,7 @@ static void test_read_with_a_truncation_meanwhile_is_not_found(void **state)
     struct fixture *x = *state;
     struct answer a;
     fill(x, 20, 3000);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(read_range(x, 5, 20, 1 << 20, &a), 0);
     assert_int_equal(fixture_append(x, 10, 1, 2, 10), 0);
     fixture_run_jobs(x);
@@ -139,16 +134,14 @@ static void test_read_with_a_truncation_meanwhile_is_not_found(void **state)
 static void test_read_pins_segments_that_are_released(void **state)
 {
     struct fixture *x = *state;
-    struct fixture_job job;
+    struct held_job job;
     struct answer a;
     fill(x, 60, 3000);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_run_jobs(x);
     assert_int_equal(read_range(x, 20, 30, 1 << 20, &a), 0);
-    assert_int_equal(x->n_jobs, 1);
-    job = x->jobs[0];
-    x->n_jobs = 0;
+    assert_int_equal(x->jobs.n, 1);
+    job = job_list_take(&x->jobs, 0);
     raftlog_release(x->log, 60);
     fixture_tick(x);
     fixture_tick(x);
@@ -185,8 +178,7 @@ static void test_read_pending_at_close_is_stopped(void **state)
     struct fixture *x = *state;
     struct answer a;
     fill(x, 5, 3000);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(read_range(x, 1, 5, 1 << 20, &a), 0);
     raftlog_close(x->log);
     x->log = NULL;
@@ -204,8 +196,7 @@ static void test_read_of_damage_is_fatal(void **state)
     char path[512];
     uint8_t byte = 0x55;
     fill(x, 20, 3000);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     snprintf(path, sizeof path, "%s/log/%s", x->dir.path,
              x->log->segments->name);
     assert_int_equal(file_open(path, FILE_WRITE, &f), 0);
@@ -226,8 +217,7 @@ static void test_read_io_error_is_fatal(void **state)
     struct fixture *x = *state;
     struct answer a;
     fill(x, 20, 3000);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_run_jobs(x);
     assert_int_equal(read_range(x, 1, 5, 1 << 20, &a), 0);
     fault_file_arm(FAULT_READ, 1, ERR_IO, FAULT_ONCE);

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raftlog/file.h"
 #include "raftlog/hardstate.h"
 #include "raftlog/identity.h"
 #include "raftlog/record.h"
+#include "tests/lib/golden.h"
 
 enum { BLOCK = 4096, N_BLOCKS = 4 };
 
@@ -50,6 +50,25 @@ static struct frame_header example_frame(void)
     return h;
 }
 
+static struct hardstate example_hardstate(void)
+{
+    struct hardstate h = {.node_id = 3,
+                          .sequence = 9,
+                          .term = 11,
+                          .voted_for = 2,
+                          .log_sequence = 500};
+    memcpy(h.cluster_id, cluster, sizeof cluster);
+    return h;
+}
+
+static void check_example_hardstate(const struct hardstate *h)
+{
+    assert_int_equal(h->sequence, 9);
+    assert_int_equal(h->term, 11);
+    assert_int_equal(h->voted_for, 2);
+    assert_int_equal(h->log_sequence, 500);
+}
+
 /* The example segment: header, a frame of three records, an idle frame. */
 static void build(uint8_t out[N_BLOCKS * BLOCK])
 {
@@ -84,6 +103,36 @@ static void build(uint8_t out[N_BLOCKS * BLOCK])
     memset(out + 3 * BLOCK, 0, BLOCK);
 }
 
+/* Of the first `size` bytes of a sound block: one whose version is another is
+ * of another version, any other is damaged. */
+static void every_flip_and_prefix_is_refused(uint8_t block[BLOCK], size_t size,
+                                             int (*decode)(const uint8_t *data,
+                                                           size_t size))
+{
+    for (size_t i = 0; i < size; i++) {
+        int rv;
+        block[i] ^= 0x40;
+        rv = decode(block, BLOCK);
+        assert_true(rv == ERR_CORRUPT || (rv == ERR_VERSION && i < 12));
+        block[i] ^= 0x40;
+    }
+    for (size_t i = 0; i < size; i++) {
+        assert_int_equal(decode(block, i), ERR_CORRUPT);
+    }
+}
+
+static int decode_segment_header(const uint8_t *data, size_t size)
+{
+    struct segment_header h;
+    return segment_header_decode(data, size, &h);
+}
+
+static int decode_hardstate(const uint8_t *data, size_t size)
+{
+    struct hardstate h;
+    return hardstate_decode(data, size, &h);
+}
+
 static void test_record_segment_header_round_trip(void **state)
 {
     struct segment_header h = example_segment();
@@ -107,21 +156,11 @@ static void test_record_segment_header_round_trip(void **state)
 static void test_record_segment_header_any_flip_is_found(void **state)
 {
     struct segment_header h = example_segment();
-    struct segment_header back;
     uint8_t block[BLOCK];
     (void)state;
     segment_header_encode(&h, block, BLOCK);
-    for (size_t i = 0; i < SEGMENT_HEADER_SIZE; i++) {
-        int rv;
-        block[i] ^= 0x40;
-        rv = segment_header_decode(block, BLOCK, &back);
-        assert_true(rv == ERR_CORRUPT || (rv == ERR_VERSION && i < 12));
-        block[i] ^= 0x40;
-    }
-    for (size_t size = 0; size < SEGMENT_HEADER_SIZE; size++) {
-        assert_int_equal(segment_header_decode(block, size, &back),
-                         ERR_CORRUPT);
-    }
+    every_flip_and_prefix_is_refused(block, SEGMENT_HEADER_SIZE,
+                                     decode_segment_header);
 }
 
 static void test_record_frame_any_flip_is_found(void **state)
@@ -199,92 +238,38 @@ static void test_record_frame_size_is_whole_blocks(void **state)
 
 static void test_hardstate_any_flip_is_found(void **state)
 {
-    struct hardstate h = {.node_id = 3,
-                          .sequence = 9,
-                          .term = 11,
-                          .voted_for = 2,
-                          .log_sequence = 500};
+    struct hardstate h = example_hardstate();
     struct hardstate back;
     uint8_t block[BLOCK];
     (void)state;
-    memcpy(h.cluster_id, cluster, sizeof cluster);
     hardstate_encode(&h, block, BLOCK);
     assert_int_equal(hardstate_decode(block, BLOCK, &back), 0);
-    assert_int_equal(back.sequence, 9);
-    assert_int_equal(back.term, 11);
-    assert_int_equal(back.voted_for, 2);
-    assert_int_equal(back.log_sequence, 500);
-    for (size_t i = 0; i < HARDSTATE_SIZE; i++) {
-        int rv;
-        block[i] ^= 0x40;
-        rv = hardstate_decode(block, BLOCK, &back);
-        assert_true(rv == ERR_CORRUPT || (rv == ERR_VERSION && i < 12));
-        block[i] ^= 0x40;
-    }
-    for (size_t size = 0; size < HARDSTATE_SIZE; size++) {
-        assert_int_equal(hardstate_decode(block, size, &back), ERR_CORRUPT);
-    }
+    check_example_hardstate(&back);
+    every_flip_and_prefix_is_refused(block, HARDSTATE_SIZE, decode_hardstate);
 }
 
 /* ---- golden files ---------------------------------------------------------*/
-
-/* Format version 1 is what these files hold: reading them must work for ever,
- * and writing gives the same bytes until the version number changes.
- * GOLDEN_WRITE in the environment writes them anew. */
-static void golden_path(const char *name, char *path, size_t path_size)
-{
-    const char *end = strstr(__FILE__, "tests/unit/raftlog/");
-    assert_non_null(end);
-    snprintf(path, path_size, "%.*stests/golden/%s", (int)(end - __FILE__),
-             __FILE__, name);
-}
-
-static void golden_read(const char *name, void **data, size_t *size)
-{
-    char path[1024];
-    golden_path(name, path, sizeof path);
-    assert_int_equal(file_read_all(path, 1 << 20, data, size), 0);
-}
-
-static void golden(const char *name, const uint8_t *want, size_t want_size)
-{
-    char path[1024];
-    void *data = NULL;
-    size_t size = 0;
-    golden_path(name, path, sizeof path);
-    if (getenv("GOLDEN_WRITE") != NULL) {
-        assert_int_equal(file_replace(path, want, want_size), 0);
-    }
-    assert_int_equal(file_read_all(path, 1 << 20, &data, &size), 0);
-    assert_int_equal(size, want_size);
-    assert_memory_equal(data, want, size);
-    free(data);
-}
 
 static void test_record_golden_segment_is_version_1(void **state)
 {
     uint8_t segment[N_BLOCKS * BLOCK];
     (void)state;
     build(segment);
-    golden("raftlog-v1-segment", segment, sizeof segment);
+    golden_check(__FILE__, "raftlog-v1-segment", segment, sizeof segment);
 }
 
 static void test_hardstate_golden_slot_is_version_2(void **state)
 {
-    struct hardstate h = {.node_id = 3,
-                          .sequence = 9,
-                          .term = 11,
-                          .voted_for = 2,
-                          .log_sequence = 500,
-                          .weak_boot = "0f31a2c4-0000-4000-8000-0123456789ab",
-                          .forgot = true,
-                          .forgot_term = 10};
+    struct hardstate h = example_hardstate();
     struct hardstate back;
     uint8_t block[BLOCK];
     (void)state;
-    memcpy(h.cluster_id, cluster, sizeof cluster);
+    snprintf(h.weak_boot, sizeof h.weak_boot,
+             "0f31a2c4-0000-4000-8000-0123456789ab");
+    h.forgot = true;
+    h.forgot_term = 10;
     hardstate_encode(&h, block, BLOCK);
-    golden("raftlog-v2-hardstate", block, sizeof block);
+    golden_check(__FILE__, "raftlog-v2-hardstate", block, sizeof block);
     assert_int_equal(hardstate_decode(block, BLOCK, &back), 0);
     assert_string_equal(back.weak_boot, h.weak_boot);
     assert_true(back.forgot);
@@ -294,18 +279,13 @@ static void test_hardstate_golden_slot_is_version_2(void **state)
 static void test_hardstate_golden_slot_of_version_1_is_read(void **state)
 {
     struct hardstate back;
-    void *data = NULL;
-    size_t size = 0;
+    size_t size;
+    const uint8_t *data = golden_read(__FILE__, "raftlog-v1-hardstate", &size);
     (void)state;
-    golden_read("raftlog-v1-hardstate", &data, &size);
     assert_int_equal(hardstate_decode(data, size, &back), 0);
-    assert_int_equal(back.sequence, 9);
-    assert_int_equal(back.term, 11);
-    assert_int_equal(back.voted_for, 2);
-    assert_int_equal(back.log_sequence, 500);
+    check_example_hardstate(&back);
     assert_string_equal(back.weak_boot, "");
     assert_false(back.forgot);
-    free(data);
 }
 
 static void test_identity_golden_file_is_version_1(void **state)
@@ -322,7 +302,7 @@ static void test_identity_golden_file_is_version_1(void **state)
     snprintf(id->membership, sizeof id->membership,
              "1=a:7001,2=b:7001,3=c:7001");
     identity_encode(id, data, &size);
-    golden("raftlog-v1-identity", data, size);
+    golden_check(__FILE__, "raftlog-v1-identity", data, size);
     free(data);
     free(id);
 }

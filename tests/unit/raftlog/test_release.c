@@ -6,9 +6,7 @@
 static void fill(struct fixture *x)
 {
     fixture_open(x);
-    for (uint64_t i = 1; i <= 60; i++) {
-        fixture_append_durable(x, i, 1, 1, 3000);
-    }
+    fixture_append_each(x, 1, 60, 1, 3000);
     assert_int_equal(x->log->n_segments, 5);
 }
 
@@ -42,8 +40,7 @@ static void test_release_keeps_segments_until_a_frame_says_so(void **state)
     x->hold_jobs = false;
     fixture_settle(x);
     assert_true(x->log->n_pool >= 3);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(x->report.n_segments, 2);
     assert_true(x->report.first_index <= 41);
     assert_int_equal(x->report.last_index, 60);
@@ -65,8 +62,7 @@ static void test_release_interrupted_is_finished_by_recovery(void **state)
     assert_int_equal(x->report.n_segments, 2);
     assert_int_equal(x->report.last_index, 60);
     fixture_check_range(x, x->report.first_index, 60, 1, 3000);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_false(fixture_recovered_as(x, RECOVER_LEFTOVER));
 }
 
@@ -81,8 +77,7 @@ static void test_release_recycles_files_with_stale_frames(void **state)
     }
     assert_true(x->log->n_segments <= 4);
     assert_true(x->log->n_pool <= 5);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(x->report.last_index, 400);
     assert_int_equal(x->report.torn_bytes, 0);
     fixture_check_range(x, 390, 399, 4, 3000);
@@ -99,8 +94,7 @@ static void test_release_everything_leaves_an_empty_log(void **state)
     fixture_tick(x);
     assert_int_equal(x->log->n_segments, 1);
     fixture_append_durable(x, 61, 1, 3, 10);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(x->report.last_index, 61);
     assert_int_equal(raftlog_term(x->log, 60), 1);
     fixture_check_range(x, 61, 61, 3, 10);
@@ -115,8 +109,7 @@ static void test_release_after_reset_lets_longer_segments_go(void **state)
     fixture_tick(x);
     fixture_tick(x);
     assert_int_equal(x->log->n_segments, 1);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 31, 30);
 }
 
@@ -135,8 +128,7 @@ static void test_release_waits_for_a_durable_truncation(void **state)
     fixture_tick(x);
     fixture_tick(x);
     assert_int_equal(x->log->n_segments, 1);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_int_equal(x->report.last_index, 6);
     assert_int_equal(raftlog_term(x->log, 6), 2);
 }
@@ -151,8 +143,7 @@ static void test_release_pool_is_bounded(void **state)
     fixture_tick(x);
     assert_int_equal(x->log->n_segments, 1);
     assert_true(x->log->n_pool <= 2);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_true(x->log->n_pool <= 3);
 }
 

@@ -68,8 +68,7 @@ static void test_space_entries_that_wait_go_on_when_space_is_back(void **s)
         fixture_tick(x);
     }
     assert_int_equal(raftlog_durable_index(x->log), 30);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_range(x, 1, 30, 1, 3000);
 }
 
@@ -233,16 +232,15 @@ static void run_script(struct fixture *x, uint64_t *durable, uint64_t *term)
     }
 }
 
-static void nth_fault(struct fixture *x, enum fault_mode mode, int code,
-                      unsigned long step)
+static void nth_fault(struct fixture *x, enum fault_mode mode)
 {
-    for (unsigned long n = 1;; n += step) {
+    for (unsigned long n = 1;; n++) {
         uint64_t durable;
         uint64_t term;
         bool struck;
         fixture_fresh_dir(x);
         x->n_fatal = 0;
-        fault_file_arm(FAULT_CHANGES, n, code, mode);
+        fault_file_arm(FAULT_CHANGES, n, ERR_IO, mode);
         run_script(x, &durable, &term);
         struck = fault_file_disarm();
         if (x->log != NULL) {
@@ -266,17 +264,17 @@ static void nth_fault(struct fixture *x, enum fault_mode mode, int code,
 
 static void test_space_nth_operation_fails_once(void **state)
 {
-    nth_fault(*state, FAULT_ONCE, ERR_IO, 1);
+    nth_fault(*state, FAULT_ONCE);
 }
 
 static void test_space_nth_operation_ends_the_process(void **state)
 {
-    nth_fault(*state, FAULT_CRASH, ERR_IO, 1);
+    nth_fault(*state, FAULT_CRASH);
 }
 
 static void test_space_nth_write_is_torn(void **state)
 {
-    nth_fault(*state, FAULT_TORN, ERR_IO, 1);
+    nth_fault(*state, FAULT_TORN);
 }
 
 static void test_space_nth_operation_finds_the_disk_full(void **state)

@@ -8,9 +8,7 @@ static void test_survey_files_partition_the_entries(void **state)
     uint64_t next = 11;
     size_t n;
     fixture_open(x);
-    for (uint64_t i = 1; i <= 60; i++) {
-        fixture_append_durable(x, i, 1, 1, 3000);
-    }
+    fixture_append_each(x, 1, 60, 1, 3000);
     raftlog_release(x->log, 10);
     n = raftlog_files(x->log, files, 8);
     assert_int_equal(n, 5);
@@ -97,33 +95,14 @@ static void test_survey_wait_ends_with_a_completion(void **state)
     assert_int_equal(raftlog_durable_index(x->log), 1);
 }
 
-static int setup(void **state)
-{
-    static struct fixture x;
-    fixture_init(&x);
-    *state = &x;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_survey_files_partition_the_entries,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            test_survey_frame_bytes_are_those_behind_an_entry, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            test_survey_empty_log_has_one_empty_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_survey_room_is_kept_on_a_full_disk,
-                                        setup, teardown),
-        cmocka_unit_test_setup_teardown(test_survey_wait_ends_with_a_completion,
-                                        setup, teardown),
+        fixture_test(test_survey_files_partition_the_entries),
+        fixture_test(test_survey_frame_bytes_are_those_behind_an_entry),
+        fixture_test(test_survey_empty_log_has_one_empty_file),
+        fixture_test(test_survey_room_is_kept_on_a_full_disk),
+        fixture_test(test_survey_wait_ends_with_a_completion),
     };
     return cmocka_run_group_tests_name("survey", tests, NULL, NULL);
 }

@@ -132,8 +132,7 @@ static void test_sync_truncation_is_durable_under_any_policy(void **state)
     fixture_settle(x);
     assert_int_equal(raftlog_persisted_index(x->log), 3);
     assert_int_equal(raftlog_durable_index(x->log), 3);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_range(x, 1, 2, 1, 100);
     fixture_check_range(x, 3, 3, 2, 100);
 }
@@ -148,8 +147,7 @@ static void test_sync_segment_is_synced_before_the_next_one(void **state)
     }
     assert_true(stats_of(x).n_segments > 2);
     assert_true(stats_of(x).n_syncs >= stats_of(x).n_segments - 1);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_range(x, 1, 40, 1, 3000);
 }
 
@@ -160,8 +158,7 @@ static void test_sync_killed_process_has_forgotten_nothing(void **state)
     assert_string_equal(hard_of(x).weak_boot, x->log->boot);
     assert_int_equal(fixture_append(x, 1, 7, 1, 100), 0);
     fixture_settle(x);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_false(x->report.forgot);
     fixture_check_range(x, 1, 7, 1, 100);
     assert_int_equal(raftlog_durable_index(x->log), 7);
@@ -217,8 +214,7 @@ static void test_sync_other_boot_is_reported_until_remembered(void **state)
         assert_true(x->report.forgot);
         assert_int_equal(raftlog_remember(x->log), 0);
         fixture_settle(x);
-        fixture_crash(x);
-        fixture_open(x);
+        fixture_restart(x);
         assert_false(x->report.forgot);
         assert_int_equal(raftlog_set_hard_state(x->log, 1, 1), 0);
         fixture_close_log(x);
@@ -254,8 +250,7 @@ static void test_sync_failed_one_is_fatal_and_remembered(void **state)
     assert_true(fault_file_disarm());
     assert_int_equal(x->n_fatal, 1);
     assert_non_null(strstr(x->fatal.message, "sync of "));
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     assert_true(x->report.forgot);
     assert_int_equal(x->report.forgot_term, 9);
 }
@@ -286,8 +281,7 @@ static void test_sync_frames_behind_a_lost_one_go_with_it(void **state)
     assert_int_equal(x->report.torn_bytes, 2 * BLOCK);
     assert_int_equal(fixture_append(x, 2, 1, 2, 100), 0);
     fixture_settle(x);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_range(x, 1, 1, 1, 100);
     fixture_check_range(x, 2, 2, 2, 100);
     fixture_check_bounds(x, 1, 2);

@@ -9,8 +9,7 @@ static void test_truncate_of_durable_entries_survives_a_crash(void **state)
     fixture_append_durable(x, 1, 10, 1, 100);
     fixture_append_durable(x, 5, 2, 2, 100);
     fixture_check_bounds(x, 1, 6);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 6);
     fixture_check_range(x, 1, 4, 1, 100);
     fixture_check_range(x, 5, 6, 2, 100);
@@ -24,8 +23,7 @@ static void test_truncate_lost_before_its_write_leaves_the_old_tail(void **s)
     /* A hard state in flight keeps the frame back: the crash comes first. */
     assert_int_equal(raftlog_set_hard_state(x->log, 2, 1), 0);
     assert_int_equal(fixture_append(x, 5, 2, 2, 100), 0);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 10);
     fixture_check_range(x, 1, 10, 1, 100);
 }
@@ -61,8 +59,7 @@ static void test_truncate_clamps_the_write_in_flight(void **state)
     assert_int_equal(raftlog_durable_index(x->log), 4);
     fixture_settle(x);
     assert_int_equal(raftlog_durable_index(x->log), 10);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_range(x, 1, 10, 1, 100);
 }
 
@@ -79,8 +76,7 @@ static void test_truncate_below_the_write_in_flight_drops_it(void **state)
     assert_int_equal(raftlog_durable_index(x->log), 2);
     fixture_settle(x);
     assert_int_equal(raftlog_durable_index(x->log), 4);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 4);
     fixture_check_range(x, 1, 2, 1, 100);
     fixture_check_range(x, 3, 4, 2, 50);
@@ -96,8 +92,7 @@ static void test_truncate_of_entries_in_no_frame_needs_no_act(void **state)
     assert_false(x->log->truncate_pending);
     fixture_settle(x);
     assert_int_equal(raftlog_durable_index(x->log), 7);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_range(x, 1, 6, 1, 100);
     fixture_check_range(x, 7, 7, 2, 100);
 }
@@ -112,8 +107,7 @@ static void test_truncate_twice_before_a_frame_goes_to_the_lower_one(void **s)
     assert_int_equal(fixture_append(x, 10, 3, 3, 10), 0);
     assert_int_equal(fixture_append(x, 12, 3, 4, 10), 0);
     fixture_settle(x);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 14);
     fixture_check_range(x, 1, 9, 1, 10);
     fixture_check_range(x, 10, 11, 3, 10);
@@ -124,15 +118,10 @@ static void test_truncate_back_into_an_older_segment(void **state)
 {
     struct fixture *x = *state;
     fixture_open(x);
-    for (uint64_t i = 1; i <= 60; i++) {
-        fixture_append_durable(x, i, 1, 1, 3000);
-    }
+    fixture_append_each(x, 1, 60, 1, 3000);
     fixture_append_durable(x, 7, 1, 2, 3000);
-    for (uint64_t i = 8; i <= 70; i++) {
-        fixture_append_durable(x, i, 1, 2, 3000);
-    }
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_append_each(x, 8, 70, 2, 3000);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 70);
     fixture_check_range(x, 1, 6, 1, 3000);
     fixture_check_range(x, 7, 70, 2, 3000);
@@ -141,30 +130,20 @@ static void test_truncate_back_into_an_older_segment(void **state)
 static void test_truncate_during_a_rotation(void **state)
 {
     struct fixture *x = *state;
-    uint64_t i;
     fixture_open(x);
-    for (i = 1; !x->log->rotating; i++) {
-        fixture_run_jobs(x);
-        assert_int_equal(fixture_append(x, i, 1, 1, 3000), 0);
-        while (x->log->frame.active) {
-            (void)file_queue_wait(x->log->queue, 10000);
-            raftlog_poll(x->log);
-        }
-    }
-    /* The new segment was planned for entry i - 1. */
+    /* The new segment was planned for an entry that is cut off. */
+    assert_true(fixture_append_until_rotating(x) > 3);
     assert_int_equal(fixture_append(x, 3, 2, 2, 100), 0);
     fixture_settle(x);
     assert_int_equal(raftlog_durable_index(x->log), 4);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 1, 4);
     fixture_check_range(x, 1, 2, 1, 3000);
     fixture_check_range(x, 3, 4, 2, 100);
     raftlog_release(x->log, 4);
     fixture_tick(x);
     fixture_tick(x);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 3, 4); /* whole segments only */
     fixture_check_range(x, 3, 4, 2, 100);
 }
@@ -180,13 +159,11 @@ static void test_reset_forgets_everything_and_survives_a_crash(void **state)
     assert_int_equal(raftlog_term(x->log, 100), 7);
     assert_int_equal(raftlog_term(x->log, 10), 0);
     fixture_settle(x);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 101, 100);
     assert_int_equal(raftlog_term(x->log, 100), 7);
     fixture_append_durable(x, 101, 5, 7, 100);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_range(x, 101, 105, 7, 100);
 }
 
@@ -204,8 +181,7 @@ static void test_reset_with_entries_is_one_frame(void **state)
     fixture_settle(x);
     raftlog_get_stats(x->log, &after);
     assert_int_equal(after.n_frames, before.n_frames + 1);
-    fixture_crash(x);
-    fixture_open(x);
+    fixture_restart(x);
     fixture_check_bounds(x, 6, 8);
     fixture_check_range(x, 6, 8, 9, 100);
     assert_int_equal(raftlog_term(x->log, 5), 8);
