@@ -8,9 +8,10 @@
 #define TESTS_LIB_SOLO_H
 
 #include "node/replica_state.h"
+#include "tests/lib/job_list.h"
 #include "tests/lib/temp_dir.h"
 
-enum { SOLO_SENT_MAX = 4096, SOLO_JOBS_MAX = 256 };
+enum { SOLO_SENT_MAX = 4096 };
 
 struct solo_sent {
     uint64_t to;
@@ -28,12 +29,7 @@ struct solo {
     uint64_t random;
     struct solo_sent sent[SOLO_SENT_MAX];
     size_t n_sent;
-    struct {
-        void (*work)(void *);
-        void (*done)(void *);
-        void *arg;
-    } jobs[SOLO_JOBS_MAX];
-    size_t n_jobs;
+    struct job_list jobs;
     bool jobs_held; /* jobs wait until solo_run_jobs */
     bool fatal;
     char fatal_message[ERR_MESSAGE_MAX];
@@ -59,7 +55,12 @@ void solo_run_jobs(struct solo *s);
 /* Move time in steps of at most 1 ms to each deadline on the way. */
 void solo_advance(struct solo *s, uint64_t ms);
 void solo_connect_all(struct solo *s);
+struct replica_status solo_status(const struct solo *s);
 
+/* ---- what peers say ---- */
+
+/* A message of this type; all else in it is zero. */
+struct wire_message solo_message(enum wire_type type);
 void solo_receive(struct solo *s, uint64_t from, const struct wire_message *m);
 /* AppendEntries with n entries of `term` (kinds: one char each, 'c' command,
  * 'b' barrier, 'C' configuration of servers 1..n_servers). */
@@ -67,17 +68,44 @@ void solo_append(struct solo *s, uint64_t from, uint64_t term, uint64_t prev,
                  uint64_t prev_term, uint64_t commit, const char *kinds,
                  uint64_t entry_term, unsigned n_servers);
 void solo_ack(struct solo *s, uint64_t from, uint64_t term, uint64_t index);
+/* It has not got entry `rejected`: its log ends at last. */
+void solo_reject(struct solo *s, uint64_t from, uint64_t term,
+                 uint64_t rejected, uint64_t last);
 void solo_vote(struct solo *s, uint64_t from, uint64_t term, bool pre_vote);
-/* Make the node leader of an otherwise quiet cluster: pre-vote, vote, barrier
- * committed. */
+/* It asks for the node's vote; its log ends with this entry. */
+void solo_ask_vote(struct solo *s, uint64_t from, uint64_t term, uint64_t last,
+                   uint64_t last_term, bool pre_vote);
+/* The same, until the node has answered: what it says. */
+bool solo_gives_vote(struct solo *s, uint64_t from, uint64_t term,
+                     uint64_t last, uint64_t last_term, bool pre_vote);
+/* It has lost leader 2 of term 2; its log ends with entry `last` of term 2. */
+void solo_leader_lost(struct solo *s, uint64_t from, uint64_t last);
+
+/* ---- where the node stands ---- */
+
+/* Open node 1 of 3 as a follower of node 2 in term 2, with entries 2..last of
+ * that term, committed and applied. */
+void solo_follow(struct solo *s, uint64_t last);
+/* Connected to all, it asks for pre-votes. */
+void solo_stand(struct solo *s);
+/* Elected by another node; its own entry is not committed yet. */
+void solo_elect(struct solo *s);
+/* Leader of an otherwise quiet cluster, its own entry committed. */
 void solo_lead(struct solo *s);
 /* Propose SET key value; asserts that it is taken. */
 void solo_propose(struct solo *s, const char *key, const char *value);
+
+/* ---- what the node says ---- */
 
 /* The newest message of a type to a peer (0: any); NULL when there is none. */
 const struct wire_message *solo_last(const struct solo *s, uint64_t to,
                                      enum wire_type type);
 size_t solo_count(const struct solo *s, uint64_t to, enum wire_type type);
+/* The newest answer to a peer; there must be one. */
+const struct raft_append_entries_result *
+solo_append_result(const struct solo *s, uint64_t to);
+const struct raft_request_vote_result *solo_vote_result(const struct solo *s,
+                                                        uint64_t to);
 void solo_forget(struct solo *s);
 
 #endif

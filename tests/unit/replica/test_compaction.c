@@ -150,15 +150,13 @@ static void test_compaction_by_hand_is_done_once(void **state)
 /* 20 MB at 1 MiB a second. */
 static void test_compaction_keeps_to_its_rate(void **state)
 {
-    struct replica_status st;
     (void)state;
     open_alone();
     s.r->options.compact_rate_bytes = 1024 * 1024;
     write_keys(1000, 1000);
     assert_int_equal(replica_compact(s.r), 0);
     solo_advance(&s, 10000);
-    replica_status(s.r, &st);
-    assert_true(st.snapshot_running);
+    assert_true(solo_status(&s).snapshot_running);
     assert_int_equal(stats().n_done, 0);
     solo_advance(&s, 12000);
     assert_int_equal(stats().n_done, 1);

@@ -14,13 +14,6 @@
 
 static struct solo s;
 
-static uint64_t commit_index(void)
-{
-    struct replica_status st;
-    replica_status(s.r, &st);
-    return st.commit_index;
-}
-
 /* A tick of the replica that sees no write complete. */
 static void tick_blindly(void)
 {
@@ -28,25 +21,59 @@ static void tick_blindly(void)
     replica_timer(s.r);
 }
 
-static void ask_for_vote(uint64_t from, uint64_t term, uint64_t last_index,
-                         uint64_t last_term)
+static void test_durable_vote_leaves_only_after_it_is_durable(void **state)
 {
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_REQUEST_VOTE;
-    m.as.raft.type = RAFT_REQUEST_VOTE;
-    m.as.raft.request_vote.term = term;
-    m.as.raft.request_vote.last_log_index = last_index;
-    m.as.raft.request_vote.last_log_term = last_term;
-    solo_receive(&s, from, &m);
+    (void)state;
+    solo_open(&s, 1, 3);
+    solo_connect_all(&s);
+    solo_ask_vote(&s, 2, 2, 1, 1, false);
+    /* The write has been handed over; its completion has not been seen. */
+    assert_false(raftlog_hard_state_durable(s.r->log));
+    assert_int_equal(solo_count(&s, 2, WIRE_REQUEST_VOTE_RESULT), 0);
     solo_settle(&s);
+    assert_int_equal(solo_count(&s, 2, WIRE_REQUEST_VOTE_RESULT), 1);
+    solo_reopen(&s);
+    assert_int_equal(raft_voted_for(&s.r->raft), 2);
+    assert_int_equal(replica_term(s.r), 2);
+    solo_close(&s);
 }
 
-static bool vote_given(uint64_t to)
+static void test_durable_ack_leaves_only_after_entries_are_durable(void **state)
 {
-    const struct wire_message *m = solo_last(&s, to, WIRE_REQUEST_VOTE_RESULT);
-    assert_non_null(m);
-    return m->as.raft.request_vote_result.vote_granted;
+    (void)state;
+    solo_follow(&s, 3);
+    solo_append(&s, 2, 2, 3, 2, 3, "c", 2, 3);
+    for (size_t i = 0; i < s.n_sent; i++) {
+        if (s.sent[i].m.type == WIRE_APPEND_ENTRIES_RESULT) {
+            assert_true(
+                s.sent[i].m.as.raft.append_entries_result.last_log_index < 4);
+        }
+    }
+    solo_settle(&s);
+    assert_int_equal(solo_append_result(&s, 2)->last_log_index, 4);
+    solo_close(&s);
+}
+
+static void test_durable_truncated_write_in_flight_is_not_acked(void **state)
+{
+    (void)state;
+    solo_follow(&s, 3);
+    /* Entry 4 of term 2 is being written when the leader of term 3 replaces it
+     * and its successors. */
+    solo_append(&s, 2, 2, 3, 2, 3, "ccc", 2, 3);
+    solo_append(&s, 3, 3, 3, 2, 3, "b", 3, 3);
+    for (size_t i = 0; i < s.n_sent; i++) {
+        if (s.sent[i].to == 3 &&
+            s.sent[i].m.type == WIRE_APPEND_ENTRIES_RESULT) {
+            assert_true(
+                s.sent[i].m.as.raft.append_entries_result.last_log_index <= 3);
+        }
+    }
+    solo_settle(&s);
+    assert_int_equal(solo_status(&s).last_index, 4);
+    assert_int_equal(raftlog_term(s.r->log, 4), 3);
+    assert_int_equal(solo_append_result(&s, 3)->last_log_index, 4);
+    solo_close(&s);
 }
 
 static void hear_pings(uint64_t from, uint64_t term)
@@ -88,16 +115,13 @@ static void test_durable_vote_in_a_known_term_is_remembered(void **state)
     (void)state;
     solo_open(&s, 1, 3);
     solo_connect_all(&s);
-    ask_for_vote(2, 7, 0, 0);
-    assert_false(vote_given(2));
+    assert_false(solo_gives_vote(&s, 2, 7, 0, 0, false));
     assert_int_equal(replica_term(s.r), 7);
-    ask_for_vote(3, 7, 1, 1);
-    assert_true(vote_given(3));
+    assert_true(solo_gives_vote(&s, 3, 7, 1, 1, false));
     solo_reopen(&s);
     assert_int_equal(replica_term(s.r), 7);
     assert_int_equal(raft_voted_for(&s.r->raft), 3);
-    ask_for_vote(2, 7, 9, 1);
-    assert_false(vote_given(2));
+    assert_false(solo_gives_vote(&s, 2, 7, 9, 1, false));
     solo_close(&s);
 }
 
@@ -119,9 +143,7 @@ static void test_durable_follower_acks_no_write_in_flight(void **state)
         }
     }
     solo_settle(&s);
-    assert_int_equal(solo_last(&s, 2, WIRE_APPEND_ENTRIES_RESULT)
-                         ->as.raft.append_entries_result.last_log_index,
-                     5);
+    assert_int_equal(solo_append_result(&s, 2)->last_log_index, 5);
     solo_close(&s);
 }
 
@@ -137,9 +159,9 @@ static void test_durable_leader_counts_no_own_write_in_flight(void **state)
     assert_true(raftlog_durable_index(s.r->log) < last);
     solo_ack(&s, 2, replica_term(s.r), last);
     tick_blindly();
-    assert_int_equal(commit_index(), last - 1);
+    assert_int_equal(solo_status(&s).commit_index, last - 1);
     solo_settle(&s);
-    assert_int_equal(commit_index(), last);
+    assert_int_equal(solo_status(&s).commit_index, last);
     solo_close(&s);
 }
 
@@ -154,10 +176,10 @@ static void test_durable_single_voter_waits_for_its_own_disk(void **state)
     last = raftlog_last_index(s.r->log);
     assert_true(raftlog_durable_index(s.r->log) < last);
     tick_blindly();
-    assert_int_equal(commit_index(), last - 1);
+    assert_int_equal(solo_status(&s).commit_index, last - 1);
     assert_int_equal(s.n_applied, 0);
     solo_settle(&s);
-    assert_int_equal(commit_index(), last);
+    assert_int_equal(solo_status(&s).commit_index, last);
     assert_int_equal(s.n_applied, 1);
     solo_close(&s);
 }
@@ -191,6 +213,10 @@ static void test_durable_leader_knows_the_disks_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_durable_vote_leaves_only_after_it_is_durable),
+        cmocka_unit_test(
+            test_durable_ack_leaves_only_after_entries_are_durable),
+        cmocka_unit_test(test_durable_truncated_write_in_flight_is_not_acked),
         cmocka_unit_test(test_durable_vote_in_a_known_term_is_remembered),
         cmocka_unit_test(test_durable_held_frames_go_with_their_connection),
         cmocka_unit_test(test_durable_follower_acks_no_write_in_flight),

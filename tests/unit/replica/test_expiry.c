@@ -50,13 +50,6 @@ static uint64_t last(void)
     return raftlog_last_index(s.r->log);
 }
 
-static uint64_t n_expired(void)
-{
-    struct replica_status st;
-    replica_status(s.r, &st);
-    return st.n_expired;
-}
-
 /* A leader that is its whole cluster. */
 static void lead(void)
 {
@@ -95,7 +88,7 @@ static void test_expiry_due_key_is_swept_once(void **state)
     /* The disk takes its own time: the first sweep may have left one. */
     solo_advance(&s, 2 * TICK_MS);
     assert_int_equal(store_count(s.r->store), 1);
-    assert_int_equal(n_expired(), 2);
+    assert_int_equal(solo_status(&s).n_expired, 2);
     assert_in_range(last(), index + 1, index + 2);
     index = last();
     solo_advance(&s, 20 * TICK_MS);
@@ -123,7 +116,7 @@ static void test_expiry_many_due_keys_take_several_entries(void **state)
     index = last();
     solo_advance(&s, 1000 + TICK_MS);
     assert_int_equal(store_count(s.r->store), 0);
-    assert_int_equal(n_expired(), N);
+    assert_int_equal(solo_status(&s).n_expired, N);
     assert_int_equal(last(), index + 3);
     solo_close(&s);
 }
@@ -328,9 +321,7 @@ static void test_expiry_settling_read_without_entry_ends(void **state)
     assert_int_equal(replica_read(s.r, true, on_read, NULL), 0);
     replica_flush(s.r);
     if (solo_count(&s, 2, WIRE_BARRIER_PING) == 1) {
-        struct wire_message m;
-        memset(&m, 0, sizeof m);
-        m.type = WIRE_BARRIER_PONG;
+        struct wire_message m = solo_message(WIRE_BARRIER_PONG);
         m.as.barrier = solo_last(&s, 2, WIRE_BARRIER_PING)->as.barrier;
         solo_receive(&s, 2, &m);
     }

@@ -35,13 +35,18 @@ static void change_boot(void)
     }
 }
 
-/* The machine stops and starts: what was synced is all there is, and the node
- * can not know that it was everything. */
-static void lose_power(void)
+static void kill_process(void)
 {
     replica_abandon(s.r);
     solo_run_jobs(&s);
     solo_forget(&s);
+}
+
+/* The machine stops and starts: what was synced is all there is, and the node
+ * can not know that it was everything. */
+static void lose_power(void)
+{
+    kill_process();
     change_boot();
     solo_restart(&s);
     solo_settle(&s);
@@ -64,42 +69,11 @@ static void forget(unsigned n)
     solo_forget(&s);
 }
 
-static bool forgot(void)
-{
-    struct replica_status st;
-    replica_status(s.r, &st);
-    return st.forgot;
-}
-
-static void ask_vote(uint64_t from, uint64_t term, uint64_t last,
-                     uint64_t last_term, bool pre_vote)
-{
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_REQUEST_VOTE;
-    m.as.raft.type = RAFT_REQUEST_VOTE;
-    m.as.raft.request_vote.term = term;
-    m.as.raft.request_vote.last_log_index = last;
-    m.as.raft.request_vote.last_log_term = last_term;
-    m.as.raft.request_vote.pre_vote = pre_vote;
-    solo_receive(&s, from, &m);
-    solo_settle(&s);
-}
-
-static const struct raft_request_vote_result *answer_to(uint64_t to)
-{
-    const struct wire_message *m = solo_last(&s, to, WIRE_REQUEST_VOTE_RESULT);
-    assert_non_null(m);
-    return &m->as.raft.request_vote_result;
-}
-
 /* A voter tells where its log ends. */
 static void tell(uint64_t from, uint64_t term, uint64_t index,
                  uint64_t last_term)
 {
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_LOG_ANSWER;
+    struct wire_message m = solo_message(WIRE_LOG_ANSWER);
     m.as.log_end.term = term;
     m.as.log_end.last_index = index;
     m.as.log_end.last_term = last_term;
@@ -110,22 +84,19 @@ static void test_forgot_node_gives_no_vote_but_its_term(void **state)
 {
     (void)state;
     forget(3);
-    assert_true(forgot());
+    assert_true(solo_status(&s).forgot);
     assert_int_equal(replica_term(s.r), 3);
-    ask_vote(OTHER, 3, 100, 2, false);
-    assert_false(answer_to(OTHER)->vote_granted);
-    ask_vote(OTHER, 2, 100, 2, true);
-    assert_false(answer_to(OTHER)->vote_granted);
-    assert_int_equal(answer_to(OTHER)->term, 3);
-    ask_vote(OTHER, 9, 100, 8, false);
-    assert_false(answer_to(OTHER)->vote_granted);
-    assert_int_equal(answer_to(OTHER)->term, 9);
+    assert_false(solo_gives_vote(&s, OTHER, 3, 100, 2, false));
+    assert_false(solo_gives_vote(&s, OTHER, 2, 100, 2, true));
+    assert_int_equal(solo_vote_result(&s, OTHER)->term, 3);
+    assert_false(solo_gives_vote(&s, OTHER, 9, 100, 8, false));
+    assert_int_equal(solo_vote_result(&s, OTHER)->term, 9);
     solo_close(&s);
 }
 
 static void test_forgot_node_does_not_campaign(void **state)
 {
-    struct wire_message m;
+    struct wire_message m = solo_message(WIRE_TIMEOUT_NOW);
     (void)state;
     forget(3);
     solo_advance(&s, 5 * ELECTION_MS);
@@ -133,9 +104,6 @@ static void test_forgot_node_does_not_campaign(void **state)
     assert_true(solo_count(&s, 0, WIRE_LOG_QUESTION) > 0);
     /* Not when it is told to, either. */
     solo_append(&s, LEADER, 3, 3, 2, 3, "", 3, 3);
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_TIMEOUT_NOW;
-    m.as.raft.type = RAFT_TIMEOUT_NOW;
     m.as.raft.timeout_now.term = 3;
     m.as.raft.timeout_now.last_log_index = 3;
     m.as.raft.timeout_now.last_log_term = 2;
@@ -148,15 +116,12 @@ static void test_forgot_node_does_not_campaign(void **state)
 /* The old leader believes that we still hold what we acknowledged. */
 static void test_forgot_old_leader_learns_the_new_term(void **state)
 {
-    const struct wire_message *m;
     (void)state;
     forget(3);
     solo_append(&s, LEADER, 2, 3, 2, 3, "c", 2, 3);
     solo_settle(&s);
-    m = solo_last(&s, LEADER, WIRE_APPEND_ENTRIES_RESULT);
-    assert_non_null(m);
-    assert_int_equal(m->as.raft.append_entries_result.term, 3);
-    assert_true(m->as.raft.append_entries_result.rejected > 0);
+    assert_int_equal(solo_append_result(&s, LEADER)->term, 3);
+    assert_true(solo_append_result(&s, LEADER)->rejected > 0);
     solo_close(&s);
 }
 
@@ -169,9 +134,8 @@ static void test_forgot_entries_of_the_old_terms_are_not_enough(void **state)
     raftlog_force_sync(s.r->log);
     solo_settle(&s);
     assert_true(raftlog_durable_index(s.r->log) >= 5);
-    assert_true(forgot());
-    ask_vote(OTHER, 5, 100, 2, false);
-    assert_false(answer_to(OTHER)->vote_granted);
+    assert_true(solo_status(&s).forgot);
+    assert_false(solo_gives_vote(&s, OTHER, 5, 100, 2, false));
     solo_close(&s);
 }
 
@@ -182,13 +146,13 @@ static void test_forgot_entry_of_a_later_term_ends_it(void **state)
     solo_append(&s, LEADER, 4, 3, 2, 3, "b", 4, 3);
     solo_settle(&s);
     solo_advance(&s, 2 * TICK_MS);
-    assert_false(forgot());
+    assert_false(solo_status(&s).forgot);
     assert_int_equal(raftlog_durable_index(s.r->log), 4);
     replica_peer(s.r, LEADER, false);
     solo_advance(&s, 3 * ELECTION_MS);
     assert_true(solo_count(&s, 0, WIRE_REQUEST_VOTE) > 0);
     solo_reopen(&s);
-    assert_false(forgot());
+    assert_false(solo_status(&s).forgot);
     solo_close(&s);
 }
 
@@ -206,7 +170,7 @@ static void test_forgot_later_term_must_be_durable(void **state)
     }
     assert_int_equal(raftlog_persisted_index(s.r->log), 4);
     assert_true(raftlog_durable_index(s.r->log) < 4);
-    assert_true(forgot());
+    assert_true(solo_status(&s).forgot);
     solo_close(&s);
 }
 
@@ -215,16 +179,14 @@ static void test_forgot_is_reported_again_after_each_crash(void **state)
     (void)state;
     forget(3);
     for (unsigned i = 0; i < 3; i++) {
-        replica_abandon(s.r);
-        solo_run_jobs(&s);
-        solo_forget(&s);
+        kill_process();
         solo_restart(&s);
         solo_settle(&s);
-        assert_true(forgot());
+        assert_true(solo_status(&s).forgot);
         assert_int_equal(replica_term(s.r), 3); /* raised once */
     }
     lose_power();
-    assert_true(forgot());
+    assert_true(solo_status(&s).forgot);
     assert_int_equal(replica_term(s.r), 4); /* what term 3 took is new */
     solo_close(&s);
 }
@@ -234,14 +196,13 @@ static void test_forgot_all_answers_let_it_vote_for_the_best(void **state)
     (void)state;
     forget(3);
     tell(LEADER, 3, 7, 2);
-    ask_vote(LEADER, 4, 7, 2, false);
-    assert_false(answer_to(LEADER)->vote_granted); /* one is missing */
+    assert_false(
+        solo_gives_vote(&s, LEADER, 4, 7, 2, false)); /* one is missing */
     tell(OTHER, 3, 9, 2);
-    ask_vote(LEADER, 5, 8, 2, false);
-    assert_false(answer_to(LEADER)->vote_granted); /* there is a better one */
-    ask_vote(OTHER, 6, 9, 2, false);
-    assert_true(answer_to(OTHER)->vote_granted);
-    assert_true(forgot());
+    assert_false(solo_gives_vote(&s, LEADER, 5, 8, 2,
+                                 false)); /* there is a better one */
+    assert_true(solo_gives_vote(&s, OTHER, 6, 9, 2, false));
+    assert_true(solo_status(&s).forgot);
     solo_close(&s);
 }
 
@@ -251,16 +212,13 @@ static void test_forgot_answers_of_the_old_term_do_not_count(void **state)
     forget(3);
     tell(LEADER, 3, 3, 2);
     tell(OTHER, 2, 3, 2); /* it may still acknowledge entries of term 2 */
-    ask_vote(OTHER, 4, 9, 2, false);
-    assert_false(answer_to(OTHER)->vote_granted);
+    assert_false(solo_gives_vote(&s, OTHER, 4, 9, 2, false));
     tell(OTHER, 3, 3, 2);
     replica_peer(s.r, LEADER, false); /* who comes back may have forgotten */
     replica_peer(s.r, LEADER, true);
-    ask_vote(OTHER, 5, 9, 2, false);
-    assert_false(answer_to(OTHER)->vote_granted);
+    assert_false(solo_gives_vote(&s, OTHER, 5, 9, 2, false));
     tell(LEADER, 3, 2, 2);
-    ask_vote(OTHER, 6, 9, 2, false);
-    assert_true(answer_to(OTHER)->vote_granted);
+    assert_true(solo_gives_vote(&s, OTHER, 6, 9, 2, false));
     solo_close(&s);
 }
 
@@ -286,7 +244,7 @@ static void test_forgot_only_voter_goes_on(void **state)
     solo_reopen(&s);
     solo_settle(&s);
     lose_power();
-    assert_false(forgot());
+    assert_false(solo_status(&s).forgot);
     solo_advance(&s, ELECTION_MS);
     assert_true(replica_is_leader(s.r));
     solo_close(&s);
@@ -295,14 +253,9 @@ static void test_forgot_only_voter_goes_on(void **state)
 static void test_forgot_question_is_answered_in_its_term(void **state)
 {
     const struct wire_message *told;
-    struct wire_message m;
+    struct wire_message m = solo_message(WIRE_LOG_QUESTION);
     (void)state;
-    solo_open(&s, 1, 3);
-    solo_connect_all(&s);
-    solo_append(&s, LEADER, 2, 1, 1, 3, "cc", 2, 3);
-    solo_settle(&s);
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_LOG_QUESTION;
+    solo_follow(&s, 3);
     m.as.log_end.term = 7;
     solo_receive(&s, OTHER, &m);
     solo_settle(&s);
@@ -319,7 +272,7 @@ static void test_forgot_question_is_answered_in_its_term(void **state)
     told = solo_last(&s, OTHER, WIRE_LOG_ANSWER);
     assert_non_null(told);
     assert_int_equal(told->as.log_end.term, 7);
-    assert_false(answer_to(OTHER)->vote_granted);
+    assert_false(solo_vote_result(&s, OTHER)->vote_granted);
     solo_close(&s);
 }
 

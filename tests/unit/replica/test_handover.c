@@ -16,55 +16,13 @@ static struct solo s;
 
 enum { ELECTION_MS = 300 };
 
-/* A follower of node 2 in term 2 with entries up to 3, all committed. */
-static void follow(void)
-{
-    solo_open(&s, 1, 3);
-    solo_connect_all(&s);
-    solo_append(&s, 2, 2, 1, 1, 3, "cc", 2, 3);
-    solo_settle(&s);
-    solo_forget(&s);
-}
-
-/* Node 3 has lost leader 2 of term 2; its log ends at `last`. */
-static void lost_by_3(uint64_t last)
-{
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_LEADER_LOST;
-    m.as.leader_lost.term = 2;
-    m.as.leader_lost.leader_id = 2;
-    m.as.leader_lost.last_index = last;
-    m.as.leader_lost.last_term = 2;
-    solo_receive(&s, 3, &m);
-}
-
-static void ask_vote(uint64_t from, uint64_t term, uint64_t last, bool pre_vote)
-{
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_REQUEST_VOTE;
-    m.as.raft.type = RAFT_REQUEST_VOTE;
-    m.as.raft.request_vote.term = term;
-    m.as.raft.request_vote.last_log_index = last;
-    m.as.raft.request_vote.last_log_term = 2;
-    m.as.raft.request_vote.pre_vote = pre_vote;
-    solo_receive(&s, from, &m);
-    solo_settle(&s);
-}
-
-static bool granted(uint64_t to)
-{
-    const struct wire_message *m = solo_last(&s, to, WIRE_REQUEST_VOTE_RESULT);
-    return m != NULL && m->as.raft.request_vote_result.vote_granted;
-}
-
 static void test_handover_chosen_stays_silent_others_hurry(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_peer(s.r, 2, false);
-    lost_by_3(4); /* it has more than we, so it is the chosen one */
+    solo_leader_lost(&s, 3,
+                     4); /* it has more than we, so it is the chosen one */
     solo_advance(&s, 20);
     assert_int_equal(raft_state(&s.r->raft), RAFT_FOLLOWER);
     /* But it never asks for votes. */
@@ -76,12 +34,11 @@ static void test_handover_chosen_stays_silent_others_hurry(void **state)
 static void test_handover_chosen_loses_others_hurry(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_peer(s.r, 2, false);
-    lost_by_3(4);
+    solo_leader_lost(&s, 3, 4);
     /* The chosen one asks, but its log turns out to be the shorter one. */
-    ask_vote(3, 3, 2, false);
-    assert_false(granted(3));
+    assert_false(solo_gives_vote(&s, 3, 3, 2, 2, false));
     assert_int_equal(replica_term(s.r), 3);
     solo_advance(&s, 2 * ELECTION_MS / 3);
     assert_int_equal(raft_state(&s.r->raft), RAFT_CANDIDATE);
@@ -91,22 +48,21 @@ static void test_handover_chosen_loses_others_hurry(void **state)
 static void test_handover_agreed_loss_does_not_block_votes(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_peer(s.r, 2, false);
-    ask_vote(3, 3, 4, true);
-    assert_false(granted(3)); /* only we have lost the leader: it may live */
-    lost_by_3(4);
-    ask_vote(3, 3, 4, true);
-    assert_true(granted(3));
+    assert_false(solo_gives_vote(
+        &s, 3, 3, 4, 2, true)); /* only we have lost the leader: it may live */
+    solo_leader_lost(&s, 3, 4);
+    assert_true(solo_gives_vote(&s, 3, 3, 4, 2, true));
     solo_close(&s);
 }
 
 static void test_handover_new_leader_ends_hurry(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_peer(s.r, 2, false);
-    lost_by_3(4);
+    solo_leader_lost(&s, 3, 4);
     assert_true(s.r->raft.election_timeout < ELECTION_MS);
     solo_append(&s, 3, 3, 3, 2, 3, "b", 3, 3);
     solo_settle(&s);
@@ -119,9 +75,9 @@ static void test_handover_new_leader_ends_hurry(void **state)
 static void test_handover_leader_back_ends_hurry(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_peer(s.r, 2, false);
-    lost_by_3(4);
+    solo_leader_lost(&s, 3, 4);
     replica_peer(s.r, 2, true);
     assert_int_equal(s.r->raft.election_timeout, ELECTION_MS);
     solo_close(&s);
@@ -130,9 +86,9 @@ static void test_handover_leader_back_ends_hurry(void **state)
 static void test_handover_hurry_ends_by_itself(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_peer(s.r, 2, false);
-    lost_by_3(4);
+    solo_leader_lost(&s, 3, 4);
     solo_advance(&s, ELECTION_MS + 1);
     assert_int_equal(s.r->raft.election_timeout, ELECTION_MS);
     assert_true(replica_deadline_ms(s.r) > s.now_ms);
@@ -142,9 +98,9 @@ static void test_handover_hurry_ends_by_itself(void **state)
 static void test_handover_own_election_ends_hurry(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_peer(s.r, 2, false);
-    lost_by_3(3); /* equal logs: we are chosen */
+    solo_leader_lost(&s, 3, 3); /* equal logs: we are chosen */
     solo_advance(&s, 4);
     assert_int_equal(raft_state(&s.r->raft), RAFT_CANDIDATE);
     solo_vote(&s, 3, 3, false);
@@ -156,9 +112,9 @@ static void test_handover_own_election_ends_hurry(void **state)
 static void test_handover_old_loss_does_not_count(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     /* The connection between 2 and 3 was interrupted; it came back. */
-    lost_by_3(3);
+    solo_leader_lost(&s, 3, 3);
     for (int i = 0; i < 14; i++) {
         solo_advance(&s, 50);
         solo_append(&s, 2, 2, 3, 2, 3, "", 2, 3);
@@ -189,9 +145,25 @@ static void test_handover_drain_of_single_voter_ends(void **state)
 static void test_handover_drain_of_follower_ends(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     replica_drain(s.r, 0);
     solo_settle(&s);
+    assert_int_equal(s.n_drained, 1);
+    solo_close(&s);
+}
+
+static void test_handover_drain_gives_up_after_its_limit(void **state)
+{
+    (void)state;
+    solo_open(&s, 1, 3);
+    solo_lead(&s);
+    solo_propose(&s, "a", "1");
+    solo_settle(&s);
+    replica_drain(s.r, 0);
+    for (int i = 0; i < 40; i++) {
+        solo_advance(&s, 50);
+        solo_ack(&s, 2, replica_term(s.r), 2); /* alive, but behind */
+    }
     assert_int_equal(s.n_drained, 1);
     solo_close(&s);
 }
@@ -228,7 +200,7 @@ static void assert_refused(uint64_t target, int code, const char *words)
 static void test_handover_transfer_is_refused_with_words(void **state)
 {
     (void)state;
-    follow();
+    solo_follow(&s, 3);
     assert_refused(3, ERR_NOTLEADER, "node 1 does not lead");
     solo_close(&s);
     solo_open(&s, 1, 3);
@@ -329,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_handover_old_loss_does_not_count),
         cmocka_unit_test(test_handover_drain_of_single_voter_ends),
         cmocka_unit_test(test_handover_drain_of_follower_ends),
+        cmocka_unit_test(test_handover_drain_gives_up_after_its_limit),
         cmocka_unit_test(test_handover_transfer_that_expires_is_tried_again),
         cmocka_unit_test(test_handover_transfer_is_refused_with_words),
         cmocka_unit_test(test_handover_transfer_to_laggard_is_refused),

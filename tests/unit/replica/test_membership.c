@@ -14,13 +14,6 @@
 
 static struct solo s;
 
-static struct replica_status status_of(void)
-{
-    struct replica_status st;
-    replica_status(s.r, &st);
-    return st;
-}
-
 /* Voters 2 and 3 have everything. */
 static void ack_all(void)
 {
@@ -43,30 +36,27 @@ static void test_membership_joiner_with_nothing_answers(void **state)
     const struct raft_append_entries_result *result;
     (void)state;
     solo_open(&s, 4, 0);
-    assert_int_equal(status_of().last_index, 0);
+    assert_int_equal(solo_status(&s).last_index, 0);
     replica_peer(s.r, 1, true);
     /* The leader looks for where the logs agree ... */
     solo_append(&s, 1, 2, 5, 2, 5, "", 2, 3);
     solo_settle(&s);
     assert_int_equal(solo_count(&s, 1, WIRE_APPEND_ENTRIES_RESULT), 1);
-    result = &solo_last(&s, 1, WIRE_APPEND_ENTRIES_RESULT)
-                  ->as.raft.append_entries_result;
+    result = solo_append_result(&s, 1);
     assert_int_equal(result->rejected, 5);
     assert_int_equal(result->last_log_index, 0);
     /* ... and sends everything. */
     solo_append(&s, 1, 2, 0, 0, 5, "C", 1, 3);
     solo_append(&s, 1, 2, 1, 1, 5, "cccc", 2, 3);
     solo_settle(&s);
-    assert_int_equal(status_of().applied_index, 5);
-    assert_int_equal(solo_last(&s, 1, WIRE_APPEND_ENTRIES_RESULT)
-                         ->as.raft.append_entries_result.last_log_index,
-                     5);
-    assert_int_equal(status_of().role, REPLICA_LEARNER);
+    assert_int_equal(solo_status(&s).applied_index, 5);
+    assert_int_equal(solo_append_result(&s, 1)->last_log_index, 5);
+    assert_int_equal(solo_status(&s).role, REPLICA_LEARNER);
     solo_advance(&s, 2000);
     assert_int_equal(raft_state(&s.r->raft), RAFT_FOLLOWER);
     solo_reopen(&s);
-    assert_int_equal(status_of().last_index, 5);
-    assert_int_equal(status_of().n_servers, 3);
+    assert_int_equal(solo_status(&s).last_index, 5);
+    assert_int_equal(solo_status(&s).n_servers, 3);
     solo_close(&s);
 }
 
@@ -100,6 +90,17 @@ static void test_membership_places_of_removed_peers_are_used_again(void **state)
     solo_close(&s);
 }
 
+static void test_membership_leader_does_not_remove_itself(void **state)
+{
+    struct err_info info;
+    (void)state;
+    lead();
+    assert_int_equal(replica_member_remove(s.r, 1, &info), ERR_INVALID);
+    assert_int_equal(replica_member_remove(s.r, 9, &info), ERR_NOTFOUND);
+    assert_int_equal(replica_member_add(s.r, 2, "x:1", &info), ERR_EXISTS);
+    solo_close(&s);
+}
+
 static void test_membership_dead_voter_can_be_removed(void **state)
 {
     struct err_info info;
@@ -121,32 +122,16 @@ static void test_membership_dead_voter_can_be_removed(void **state)
 /* B7: a learner that was made a voter without hearing of it. */
 static void test_membership_learner_gives_its_vote(void **state)
 {
-    struct wire_message m;
     (void)state;
-    solo_open(&s, 1, 3);
-    solo_connect_all(&s);
-    solo_append(&s, 2, 2, 1, 1, 3, "cc", 2, 3);
-    solo_settle(&s);
+    solo_follow(&s, 3);
     s.r->raft.configuration.servers[0].role = RAFT_STANDBY;
     solo_advance(&s, 301);
     solo_forget(&s);
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_REQUEST_VOTE;
-    m.as.raft.type = RAFT_REQUEST_VOTE;
-    m.as.raft.request_vote.term = 3;
-    m.as.raft.request_vote.last_log_index = 4;
-    m.as.raft.request_vote.last_log_term = 2;
-    solo_receive(&s, 3, &m);
-    solo_settle(&s);
-    assert_true(solo_last(&s, 3, WIRE_REQUEST_VOTE_RESULT)
-                    ->as.raft.request_vote_result.vote_granted);
+    assert_true(solo_gives_vote(&s, 3, 3, 4, 2, false));
     /* It is a learner still: it asks for no votes, and gives one in a term. */
     assert_int_equal(s.r->raft.configuration.servers[0].role, RAFT_STANDBY);
     solo_forget(&s);
-    solo_receive(&s, 2, &m);
-    solo_settle(&s);
-    assert_false(solo_last(&s, 2, WIRE_REQUEST_VOTE_RESULT)
-                     ->as.raft.request_vote_result.vote_granted);
+    assert_false(solo_gives_vote(&s, 2, 3, 4, 2, false));
     solo_advance(&s, 1000);
     assert_int_equal(raft_state(&s.r->raft), RAFT_FOLLOWER);
     solo_close(&s);
@@ -171,7 +156,7 @@ static void test_membership_many_changes_not_yet_applied(void **state)
     (void)state;
     receive_changes();
     assert_false(s.fatal);
-    assert_int_equal(status_of().last_index, 1 + N_CHANGES);
+    assert_int_equal(solo_status(&s).last_index, 1 + N_CHANGES);
     solo_append(&s, 2, 2, 1 + N_CHANGES, 2, 1 + N_CHANGES, "", 2, 3);
     solo_settle(&s);
     assert_int_equal(s.r->configuration_index, 1 + N_CHANGES);
@@ -188,7 +173,7 @@ static void test_membership_many_changes_survive_restart(void **state)
     solo_connect_all(&s);
     solo_append(&s, 2, 2, 3, 2, 3, "", 2, 3);
     solo_settle(&s);
-    assert_int_equal(status_of().applied_index, 3);
+    assert_int_equal(solo_status(&s).applied_index, 3);
     assert_int_equal(s.r->configuration_index, 3);
     assert_int_equal(s.r->n_changes, N_CHANGES - 2);
     solo_close(&s);
@@ -202,8 +187,8 @@ static void test_membership_removed_follower_stays_quiet(void **state)
     /* Configuration of servers 1 and 2 only. */
     solo_append(&s, 2, 2, 1, 1, 2, "C", 2, 2);
     solo_settle(&s);
-    assert_int_equal(status_of().applied_index, 2);
-    assert_int_equal(status_of().role, REPLICA_LEARNER);
+    assert_int_equal(solo_status(&s).applied_index, 2);
+    assert_int_equal(solo_status(&s).role, REPLICA_LEARNER);
     solo_forget(&s);
     solo_advance(&s, 3000);
     assert_int_equal(solo_count(&s, 0, WIRE_REQUEST_VOTE), 0);
@@ -242,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_membership_peer_connected_before_it_is_known),
         cmocka_unit_test(
             test_membership_places_of_removed_peers_are_used_again),
+        cmocka_unit_test(test_membership_leader_does_not_remove_itself),
         cmocka_unit_test(test_membership_dead_voter_can_be_removed),
         cmocka_unit_test(test_membership_learner_gives_its_vote),
         cmocka_unit_test(test_membership_many_changes_not_yet_applied),

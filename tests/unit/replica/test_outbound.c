@@ -183,7 +183,6 @@ static void test_outbound_full_transport_makes_the_queue_wait(void **state)
 
 static void test_outbound_entries_on_disk_are_read_back(void **state)
 {
-    struct wire_message m;
     uint64_t base;
     uint64_t term;
     size_t bytes;
@@ -200,14 +199,8 @@ static void test_outbound_entries_on_disk_are_read_back(void **state)
     assert_int_equal(s.r->applied, base + 50);
     solo_forget(&s);
     /* Node 3 has lost everything behind base. */
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_APPEND_ENTRIES_RESULT;
-    m.as.raft.type = RAFT_APPEND_ENTRIES_RESULT;
-    m.as.raft.append_entries_result.term = term;
-    m.as.raft.append_entries_result.rejected = base + 50;
-    m.as.raft.append_entries_result.last_log_index = base;
     s.jobs_held = true;
-    solo_receive(&s, 3, &m);
+    solo_reject(&s, 3, term, base + 50, base);
     assert_int_equal(n_entries_to(3, base + 1, &bytes), 0);
     s.jobs_held = false;
     solo_settle(&s);
@@ -218,7 +211,6 @@ static void test_outbound_entries_on_disk_are_read_back(void **state)
 /* 1.3.4: what a later leader has cut off must not go out any more. */
 static void test_outbound_read_of_an_older_log_is_dropped(void **state)
 {
-    struct wire_message m;
     uint64_t base;
     uint64_t term;
     (void)state;
@@ -233,14 +225,8 @@ static void test_outbound_read_of_an_older_log_is_dropped(void **state)
     }
     assert_int_equal(raftlog_last_index(s.r->log), base + 20);
     solo_forget(&s);
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_APPEND_ENTRIES_RESULT;
-    m.as.raft.type = RAFT_APPEND_ENTRIES_RESULT;
-    m.as.raft.append_entries_result.term = term;
-    m.as.raft.append_entries_result.rejected = base + 20;
-    m.as.raft.append_entries_result.last_log_index = base;
     s.jobs_held = true;
-    solo_receive(&s, 3, &m);
+    solo_reject(&s, 3, term, base + 20, base);
     assert_non_null(replica_find_peer(s.r, 3)->queue);
     solo_append(&s, 2, term + 1, base, term, base, "b", term + 1, 3);
     s.jobs_held = false;
