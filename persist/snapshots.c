@@ -2,14 +2,7 @@
  *
  * The files of a chain follow each other by number: a base (0, n], increments
  * (n, n + 1], (n + 1, n + 2], so that the chain's own rules hold whatever
- * sequences the program names. Those stand in the configuration bytes of each
- * file, with the content id of the base it was made for:
- *
- *     8   magic "CKVSTRM1"
- *     1   kind: 1 base, 2 no base (there was none when the first increment
- *         came; holds nothing), 3 increment
- *     8   from, 8 to: sequences; of a base, to is 0 when it was not said
- *     16  content id of the base; zeroes in a base
+ * sequences the program names. Those stand in the note of each file (note.h).
  *
  * Each call locks the directory, reads the chain anew, and lets it go. So
  * several handles and processes may share a directory, one at a time. */
@@ -21,20 +14,13 @@
 #include "persist/directory.h"
 #include "persist/error.h"
 #include "persist/kv_persist.h"
+#include "persist/note.h"
 #include "persist/stream.h"
 #include "raftlog/file.h"
 #include "snapshot/snapshot.h"
 
-enum {
-    NOTE_SIZE = 8 + 1 + 8 + 8 + SNAPSHOT_ID_SIZE,
-    KIND_BASE = 1,
-    KIND_NO_BASE = 2,
-    KIND_INCREMENT = 3
-};
-
 /* All directories of streams belong to one "cluster". */
 static const uint8_t stream_id[SNAPSHOT_CLUSTER_ID_SIZE] = "concordkv-stream";
-static const uint8_t note_magic[8] = {'C', 'K', 'V', 'S', 'T', 'R', 'M', '1'};
 
 struct snapshot_private {
     char *dir;
@@ -46,47 +32,6 @@ struct snapshot_private {
     uint8_t applied_base[SNAPSHOT_ID_SIZE];
     uint64_t applied_to;
 };
-
-struct note {
-    uint8_t kind;
-    uint64_t from;
-    uint64_t to;
-    uint8_t base[SNAPSHOT_ID_SIZE];
-};
-
-/* ---- notes ----------------------------------------------------------------*/
-
-static void note_encode(const struct note *n, uint8_t out[NOTE_SIZE])
-{
-    struct byte_writer w = byte_writer(out, NOTE_SIZE);
-
-    byte_put(&w, note_magic, sizeof note_magic);
-    byte_put_u8(&w, n->kind);
-    byte_put_u64(&w, n->from);
-    byte_put_u64(&w, n->to);
-    byte_put(&w, n->base, sizeof n->base);
-}
-
-static int note_decode(const void *data, size_t size, struct note *out)
-{
-    struct byte_reader r = byte_reader(data, size);
-    const uint8_t *magic = byte_get(&r, sizeof note_magic);
-    const uint8_t *base;
-
-    if (magic == NULL || memcmp(magic, note_magic, sizeof note_magic) != 0) {
-        return ERR_CORRUPT;
-    }
-    out->kind = byte_get_u8(&r);
-    out->from = byte_get_u64(&r);
-    out->to = byte_get_u64(&r);
-    base = byte_get(&r, sizeof out->base);
-    if (r.failed || byte_left(&r) != 0 || out->kind < KIND_BASE ||
-        out->kind > KIND_INCREMENT) {
-        return ERR_CORRUPT;
-    }
-    memcpy(out->base, base, sizeof out->base);
-    return 0;
-}
 
 /* ---- the chain during a call ----------------------------------------------*/
 
@@ -154,7 +99,7 @@ static int read_note(const struct snapshot_private *s, unsigned i,
     meta = snapshot_reader_meta(reader);
     rv = note_decode(meta->configuration, meta->configuration_size, out);
     snapshot_reader_close(reader);
-    if (rv == 0 && (out->kind == KIND_INCREMENT) != (i > 0)) {
+    if (rv == 0 && (out->kind == NOTE_INCREMENT) != (i > 0)) {
         rv = ERR_CORRUPT;
     }
     return rv == 0 ? 0
@@ -254,7 +199,7 @@ static int adopt(struct snapshot_private *s, const struct snapshot_file *first,
 static int create_base(struct snapshot_private *s, uint64_t seq,
                        const struct save_call *call, struct err_info *info)
 {
-    struct note note = {KIND_BASE, 0, seq, {0}};
+    struct note note = {NOTE_BASE, 0, seq, {0}};
     struct snapshot_file file;
     int rv = write_file(s, 0, chain_to(s) + 1, &note, call, &file, info);
 
@@ -264,8 +209,8 @@ static int create_base(struct snapshot_private *s, uint64_t seq,
 static int create_increment(struct snapshot_private *s,
                             const struct save_call *call, struct err_info *info)
 {
-    struct note note = {KIND_INCREMENT, call->from, call->to, {0}};
-    struct note none = {KIND_NO_BASE, 0, 0, {0}};
+    struct note note = {NOTE_INCREMENT, call->from, call->to, {0}};
+    struct note none = {NOTE_NO_BASE, 0, 0, {0}};
     bool has_base = s->chain.n_files > 0;
     struct snapshot_file base;
     struct snapshot_file file;
@@ -349,7 +294,7 @@ static int check_increments(const struct snapshot_private *s, unsigned first,
 
     for (unsigned i = first; rv == 0 && i < s->chain.n_files; i++) {
         struct note note;
-        bool open_start = before.kind != KIND_INCREMENT && before.to == 0;
+        bool open_start = before.kind != NOTE_INCREMENT && before.to == 0;
 
         rv = read_note(s, i, &note, info);
         if (rv != 0) {
@@ -406,11 +351,11 @@ static int load_base(struct snapshot_private *s, void *engine,
     struct note note;
     int rv = 0;
 
-    note.kind = KIND_NO_BASE;
+    note.kind = NOTE_NO_BASE;
     if (s->chain.n_files > 0) {
         rv = read_note(s, 0, &note, info);
     }
-    if (rv == 0 && note.kind == KIND_NO_BASE) {
+    if (rv == 0 && note.kind == NOTE_NO_BASE) {
         return err_set(info, ERR_NOTFOUND, "%s holds no base", s->dir);
     }
     rv = rv == 0 ? verify(s, 0, info) : rv;

@@ -1,7 +1,8 @@
 /* What the embedding library reads: operations as payloads of log entries, and
- * the note in a file of streams. The first byte says as what the rest is taken.
- * A note is put into a file of a chain that is sound otherwise; the library
- * must refuse it with words or work with it. */
+ * the notes (note.h) in files of streams. What begins with the magic of a note
+ * is taken for notes, of anything else the first byte says what the rest is.
+ * Notes are put into the files of a chain that is sound otherwise; the library
+ * must refuse them with words or work with them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "persist/entry.h"
 #include "persist/kv_persist.h"
+#include "persist/note.h"
 #include "raftlog/file.h"
 #include "snapshot/snapshot.h"
 #include "tests/fuzz/fuzz.h"
@@ -59,23 +61,21 @@ static int save_range(void *engine, FILE *f, uint64_t from, uint64_t to)
     return fputs("x", f) < 0 ? -1 : 0;
 }
 
-/* A base or increment whose configuration bytes are the input. */
+/* A base or increment whose configuration bytes are the input, with one piece
+ * of a stream. */
 static void add_file(const char *dir, struct snapshot_manifest *chain,
-                     const uint8_t *note, size_t size)
+                     struct bytes note, struct bytes key)
 {
     struct snapshot_meta meta = {.from = chain->n_files,
                                  .to = chain->n_files + 1,
                                  .to_term = 1,
-                                 .configuration = note,
-                                 .configuration_size = size};
+                                 .configuration = note.data,
+                                 .configuration_size = note.size};
     struct snapshot_writer *w = NULL;
     struct snapshot_manifest next = *chain;
-    struct snapshot_record r = {.kind = SNAPSHOT_KEY};
+    struct snapshot_record r = {.kind = SNAPSHOT_KEY, .key = key, .value = key};
     struct err_info info;
     memcpy(meta.cluster_id, chain->cluster_id, sizeof meta.cluster_id);
-    r.key.data = (const uint8_t *)"00000000";
-    r.key.size = 8;
-    r.value = r.key;
     CHECK(snapshot_writer_new(dir, &meta, &w, &info) == 0);
     CHECK(snapshot_writer_add(w, &r) == 0);
     CHECK(snapshot_writer_finish(w, &next.files[next.n_files++], &info) == 0);
@@ -98,15 +98,42 @@ static void use_streams(void)
     snapshot_destroy(&snap);
 }
 
-static void fuzz_notes(const uint8_t *data, size_t size)
+static void fuzz_note(const uint8_t *data, size_t size)
 {
+    uint8_t again[NOTE_SIZE];
+    struct note n;
+    if (note_decode(data, size, &n) == 0) {
+        CHECK(size == NOTE_SIZE);
+        note_encode(&n, again);
+        CHECK(memcmp(again, data, NOTE_SIZE) == 0);
+    }
+}
+
+static struct bytes take_bytes(struct bytes *from, size_t size)
+{
+    struct bytes b = {from->data, from->size < size ? from->size : size};
+    from->data += b.size;
+    from->size -= b.size;
+    return b;
+}
+
+/* Two notes, then the key of the piece that both files have. good: the second
+ * note names the base there is, else hardly any increment would be read. */
+static void fuzz_notes(const uint8_t *data, size_t size, bool good)
+{
+    static const char first_piece[] = "0000000000000000";
     static struct snapshot_manifest chain;
     struct sim_disk_hooks hooks = {0};
     struct sim_clock clock;
     struct sim_random random;
     struct sim_disk *disk = calloc(1, sizeof *disk);
     struct err_info info;
-    size_t half = size < 2 * 41 ? size : 41;
+    struct bytes rest = {data, size};
+    struct bytes base = take_bytes(&rest, NOTE_SIZE);
+    struct bytes increment = take_bytes(&rest, NOTE_SIZE);
+    struct bytes key = {(const uint8_t *)first_piece, 16};
+    uint8_t changed[NOTE_SIZE];
+    key = rest.size > 0 ? take_bytes(&rest, 16) : key;
     CHECK(disk != NULL);
     sim_clock_init(&clock);
     sim_random_init(&random, 1);
@@ -115,15 +142,27 @@ static void fuzz_notes(const uint8_t *data, size_t size)
     CHECK(snapshot_chain_open("/n1/streams",
                               (const uint8_t *)"concordkv-stream", &chain,
                               &info) == 0);
-    add_file("/n1/streams", &chain, data, half);
-    if (size > half) {
-        add_file("/n1/streams", &chain, data + half,
-                 size - half < 41 ? size - half : 41);
+    add_file("/n1/streams", &chain, base, key);
+    if (good && increment.size == NOTE_SIZE) {
+        memcpy(changed, increment.data, NOTE_SIZE);
+        memcpy(changed + NOTE_SIZE - SNAPSHOT_ID_SIZE, chain.files[0].id,
+               SNAPSHOT_ID_SIZE);
+        increment.data = changed;
+    }
+    if (increment.size > 0) {
+        add_file("/n1/streams", &chain, increment, key);
     }
     use_streams();
     sim_disk_close(disk);
     sim_clock_close(&clock);
     free(disk);
+}
+
+static void fuzz_streams(const uint8_t *data, size_t size)
+{
+    fuzz_note(data, size);
+    fuzz_notes(data, size, false);
+    fuzz_notes(data, size, true);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -134,7 +173,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     if (data[0] == 'n') {
-        fuzz_notes(data + 1, size - 1);
+        fuzz_streams(data + 1, size - 1);
+    } else if (size >= 8 && memcmp(data, "CKVSTRM1", 8) == 0) {
+        fuzz_streams(data, size);
     } else {
         fuzz_entry(data[0], data + 1, size - 1);
         fuzz_entry(kinds[data[0] % sizeof kinds], data + 1, size - 1);

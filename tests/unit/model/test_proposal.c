@@ -11,6 +11,7 @@
 #include "node/proposal.h"
 #include "raftlog/block.h"
 #include "raftlog/err.h"
+#include "tests/lib/golden.h"
 
 static struct bytes text(const char *s)
 {
@@ -243,6 +244,67 @@ static void test_proposal_sweep_bytes_are_fixed(void **state)
     block_unref(block);
 }
 
+/* ---- golden files ---------------------------------------------------------*/
+
+static const uint64_t golden_clock = 1700000000000u;
+static const uint64_t golden_sweep_clock = 0x18bcfe568u;
+
+/* Written as this version writes it, and read. */
+static void check_golden(const char *name, void *block, uint32_t size,
+                         struct proposal *out)
+{
+    assert_non_null(block);
+    golden_check(__FILE__, name, block, size);
+    assert_int_equal(proposal_decode(block, size, out), 0);
+}
+
+static void check_golden_command(const char *name, uint16_t code, uint32_t argc,
+                                 struct bytes *argv)
+{
+    struct proposal p = {.kind = PROPOSAL_COMMAND,
+                         .origin = 3,
+                         .request_id = 7,
+                         .clock_ms = golden_clock,
+                         .code = code,
+                         .argc = argc,
+                         .argv = argv};
+    struct proposal back;
+    uint32_t size;
+    void *block = proposal_encode(&p, &size);
+
+    check_golden(name, block, size, &back);
+    assert_int_equal(back.request_id, 7);
+    assert_true(back.clock_ms == golden_clock);
+    assert_int_equal(back.argc, argc);
+    for (uint32_t i = 1; i < argc; i++) {
+        assert_int_equal(back.argv[i].size, argv[i].size);
+        assert_memory_equal(back.argv[i].data, argv[i].data, argv[i].size);
+    }
+    proposal_clear(&back);
+    block_unref(block);
+}
+
+static void test_proposal_golden_files_are_version_1(void **state)
+{
+    struct bytes set[] = {text("SET"), text("key"), text("value")};
+    struct bytes incr[] = {text("INCR"), text("counter")};
+    struct bytes mset[] = {text("MSET"), text("a"), text("1"), text("b"),
+                           text("2")};
+    struct proposal p;
+    uint32_t size;
+    void *block;
+
+    (void)state;
+    check_golden_command("proposal-v1-set", COMMAND_CODE_SET, 3, set);
+    check_golden_command("proposal-v1-incr", COMMAND_CODE_INCR, 2, incr);
+    check_golden_command("proposal-v1-mset", COMMAND_CODE_MSET, 5, mset);
+    block = proposal_encode_sweep(golden_sweep_clock, 1000, &size);
+    check_golden("proposal-v1-sweep", block, size, &p);
+    assert_true(p.clock_ms == golden_sweep_clock);
+    assert_int_equal(p.sweep_max, 1000);
+    block_unref(block);
+}
+
 /* Whatever the bytes, the answer is one of the errors, or sound. */
 static void test_proposal_damaged_bytes_are_never_trusted(void **state)
 {
@@ -282,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_proposal_cut_anywhere_is_corrupt),
         cmocka_unit_test(test_proposal_wrong_fields_are_refused),
         cmocka_unit_test(test_proposal_sweep_bytes_are_fixed),
+        cmocka_unit_test(test_proposal_golden_files_are_version_1),
         cmocka_unit_test(test_proposal_damaged_bytes_are_never_trusted),
     };
 

@@ -14,6 +14,7 @@
 #include "node/transaction.h"
 #include "raftlog/block.h"
 #include "raftlog/err.h"
+#include "tests/lib/golden.h"
 
 static struct bytes text(const char *s)
 {
@@ -163,6 +164,23 @@ static void test_transaction_bytes_are_fixed(void **state)
     block = encode(f, &size);
     assert_int_equal(size, sizeof golden);
     assert_memory_equal(block, golden, sizeof golden);
+    block_unref(block);
+}
+
+static void test_transaction_golden_file_is_version_1(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t size;
+    void *block;
+
+    watch(f, "n");
+    add(f, "SET k vw");
+    add(f, "INCR n");
+    add(f, "MGET k n");
+    add(f, "RANDOMKEY");
+    block = encode(f, &size);
+    proposal_set_clock(block, size, 0x18bcfe568u);
+    golden_check(__FILE__, "proposal-v1-transaction", block, size);
     block_unref(block);
 }
 
@@ -445,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_transaction_bytes_are_fixed),
+        TEST(test_transaction_golden_file_is_version_1),
         TEST(test_transaction_decodes_what_was_encoded),
         TEST(test_transaction_cut_anywhere_is_corrupt),
         TEST(test_transaction_wrong_fields_are_refused),

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "persist/entry.h"
+#include "tests/lib/golden.h"
 
 static struct bytes bytes_of(const char *text)
 {
@@ -48,6 +49,28 @@ static void test_entry_layout_is_fixed(void **state)
     check_layout(mod, "\1k", 2);
     check_layout(del, "\3key", 4);
     check_layout(mark, "", 0);
+}
+
+/* In the file the kind, which the log keeps beside the payload, comes first. */
+static void check_golden(const char *name, struct entry e)
+{
+    uint8_t out[64];
+    out[0] = (uint8_t)e.kind;
+    entry_encode(&e, out + 1);
+    golden_check(__FILE__, name, out, 1 + entry_size(&e));
+}
+
+static void test_entry_golden_files_are_version_1(void **state)
+{
+    struct entry set = {ENTRY_SET, bytes_of("key"), bytes_of("value")};
+    struct entry mod = {ENTRY_MOD, bytes_of("key"), bytes_of("")};
+    struct entry del = {ENTRY_DEL, bytes_of("key"), {NULL, 0}};
+    struct entry mark = {ENTRY_MARK, {NULL, 0}, {NULL, 0}};
+    (void)state;
+    check_golden("persist-v1-set", set);
+    check_golden("persist-v1-mod", mod);
+    check_golden("persist-v1-del", del);
+    check_golden("persist-v1-mark", mark);
 }
 
 static void test_entry_long_key_has_a_longer_size(void **state)
@@ -111,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entry_layout_is_fixed),
+        cmocka_unit_test(test_entry_golden_files_are_version_1),
         cmocka_unit_test(test_entry_long_key_has_a_longer_size),
         cmocka_unit_test(test_entry_broken_bytes_are_refused),
         cmocka_unit_test(test_entry_any_bytes_stay_within_bounds),
