@@ -31,6 +31,7 @@ const char command_error_syntax[] = "ERR syntax error";
 const char command_error_integer[] =
     "ERR value is not an integer or out of range";
 
+const char command_error_pattern[] = "ERR pattern is too long";
 const char command_error_string_size[] =
     "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 
@@ -177,6 +178,21 @@ static bool command_check_sizes(const struct command *c, uint32_t argc,
                 return false;
             }
         }
+    }
+    return true;
+}
+
+bool command_writes(const struct command *c, uint32_t argc)
+{
+    return (c->flags & COMMAND_WRITE) != 0 &&
+           (c->code != COMMAND_CODE_GETEX || argc > 2);
+}
+
+bool command_pattern_fits(struct bytes pattern, struct buffer *reply)
+{
+    if (pattern.size > COMMAND_PATTERN_MAX) {
+        resp_error(reply, command_error_pattern);
+        return false;
     }
     return true;
 }

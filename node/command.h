@@ -115,6 +115,13 @@ enum {
     COMMAND_VISIT_STEPS = 16 /* what looking at a key costs, see n_steps */
 };
 
+/* Does this command go through the log with these arguments? GETEX may only
+ * read. */
+bool command_writes(const struct command *c, uint32_t argc);
+
+/* False after an error reply: matching costs its length, for each name. */
+bool command_pattern_fits(struct bytes pattern, struct buffer *reply);
+
 /* Is the argument this word (given in upper case), in any case? */
 bool command_is(struct bytes arg, const char *word);
 

@@ -6,7 +6,7 @@
 #include "node/command_internal.h"
 #include "node/glob.h"
 
-enum { NAME_MAX_BYTES = 32 };
+enum { NAME_MAX_BYTES = 32, NAMES_MAX = 1024 };
 
 static bool subcommand_fits(const struct command_subcommand *s, uint32_t argc,
                             struct buffer *reply)
@@ -208,9 +208,22 @@ static void describe_info_all(const struct command_env *env,
     }
 }
 
+/* More than any server has: a reply has to stay within bounds. */
+static bool names_fit(uint32_t argc, struct buffer *reply)
+{
+    if (argc > 2 + NAMES_MAX) {
+        resp_errorf(reply, "ERR more than %d command names", NAMES_MAX);
+        return false;
+    }
+    return true;
+}
+
 static void describe_info(const struct command_env *env, uint32_t argc,
                           const struct bytes *argv, struct buffer *reply)
 {
+    if (!names_fit(argc, reply)) {
+        return;
+    }
     if (argc == 2) {
         describe_info_all(env, reply);
         return;
@@ -257,6 +270,9 @@ static void describe_docs(const struct command_env *env, uint32_t argc,
     const struct command *table = command_table(&n);
     size_t n_known = 0;
 
+    if (!names_fit(argc, reply)) {
+        return;
+    }
     if (argc == 2) {
         reply_map(env, reply, n);
         for (unsigned i = 0; i < n; i++) {
@@ -325,6 +341,9 @@ static void describe_list(const struct command_env *env, uint32_t argc,
 
     if (argc == 5 && command_is(argv[2], "FILTERBY") &&
         command_is(argv[3], "PATTERN")) {
+        if (!command_pattern_fits(argv[4], reply)) {
+            return;
+        }
         filter.pattern = argv[4];
     } else if (argc == 5 && command_is(argv[2], "FILTERBY") &&
                command_is(argv[3], "ACLCAT")) {

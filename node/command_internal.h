@@ -99,6 +99,8 @@ COMMAND_CHECK(command_check_incrby);
 extern const char command_error_syntax[];
 extern const char command_error_integer[];
 extern const char command_error_string_size[];
+extern const char command_error_pattern[];
+enum { COMMAND_PATTERN_MAX = 4096 };
 
 /* "wrong number of arguments for '<name>' command"; name in any case. */
 void command_reply_arity(struct buffer *reply, const char *name);

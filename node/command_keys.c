@@ -7,7 +7,6 @@
 enum {
     RANDOM_DRAWS_MAX = 64,
     RANDOM_VISITS_MAX = 10000,
-    KEYS_PATTERN_MAX = 4096,
     /* All that it looks at in one go must not hold up the loop: a node that is
      * silent for longer than an election timeout loses its leadership. */
     KEYS_STEPS_MAX = 16 * 1000 * 1000,
@@ -30,11 +29,7 @@ bool command_check_keys(uint32_t argc, const struct bytes *argv,
                         struct buffer *reply)
 {
     (void)argc;
-    if (argv[1].size > KEYS_PATTERN_MAX) {
-        resp_error(reply, "ERR pattern is too long");
-        return false;
-    }
-    return true;
+    return command_pattern_fits(argv[1], reply);
 }
 
 static bool keys_visit(void *ctx, struct store_item *item)

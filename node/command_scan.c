@@ -4,8 +4,6 @@
  * is there during the whole scan is returned exactly once. A cursor is known
  * to its node only. Who has to go on elsewhere says AFTER key with cursor 0,
  * which is our own addition: all nodes list the keys in one order. */
-#include <stdlib.h>
-
 #include "node/command_internal.h"
 #include "node/cursor_table.h"
 #include "node/glob.h"
@@ -15,8 +13,7 @@ enum {
     SCAN_COUNT_DEFAULT = 10,
     /* COUNT is a hint; a turn of the loop must stay short. */
     SCAN_COUNT_MAX = 10000,
-    SCAN_STEPS_MAX = 4 * 1000 * 1000, /* of matching, some ten milliseconds */
-    SCAN_PATTERN_MAX = 4096
+    SCAN_STEPS_MAX = 4 * 1000 * 1000 /* of matching, some ten milliseconds */
 };
 
 struct scan {
@@ -66,8 +63,8 @@ static const char *scan_option(struct scan *s, struct bytes name,
         }
         s->count = n < SCAN_COUNT_MAX ? (uint64_t)n : SCAN_COUNT_MAX;
     } else if (command_is(name, "MATCH")) {
-        if (value.size > SCAN_PATTERN_MAX) {
-            return "ERR pattern is too long";
+        if (value.size > COMMAND_PATTERN_MAX) {
+            return command_error_pattern;
         }
         s->pattern = value;
     } else if (command_is(name, "AFTER")) {

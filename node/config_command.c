@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "node/command.h"
 #include "node/glob.h"
 #include "node/number.h"
 #include "node/resp.h"
@@ -33,8 +34,9 @@ static const struct alias {
 enum {
     N_REDIS_NAMES = sizeof redis_names / sizeof *redis_names,
     N_ALIASES = sizeof aliases / sizeof *aliases,
-    SHOWN_MAX = 128,   /* of a client's text in an error */
-    SET_PAIRS_MAX = 64 /* each is looked for among those before it */
+    SHOWN_MAX = 128,        /* of a client's text in an error */
+    GET_PATTERNS_MAX = 128, /* each is compared with each name */
+    SET_PAIRS_MAX = 64      /* each is looked for among those before it */
 };
 
 struct answer {
@@ -103,6 +105,15 @@ static void get(const struct config *c, uint32_t argc, const struct bytes *argv,
 {
     struct answer a;
 
+    if (argc > 2 + GET_PATTERNS_MAX) {
+        resp_errorf(reply, "ERR more than %d patterns", GET_PATTERNS_MAX);
+        return;
+    }
+    for (uint32_t i = 2; i < argc; i++) {
+        if (!command_pattern_fits(argv[i], reply)) {
+            return;
+        }
+    }
     memset(&a, 0, sizeof a);
     a.patterns = argv + 2;
     a.n_patterns = argc - 2;

@@ -20,8 +20,7 @@ enum {
     CONN_SCRATCH_BYTES = 128 * 1024,
     CONN_CHUNK_BYTES = 256 * 1024, /* lent to one uv_write */
     CONN_LINGER_MS = 1000,
-    CONN_SWEEP_MS = 500,
-    CONN_TURNS_MAX = 256 /* requests resumed before others get their turn */
+    CONN_SWEEP_MS = 500
 };
 
 enum conn_state { CONN_OPEN, CONN_FINISHING, CONN_LINGER, CONN_CLOSED };

@@ -54,6 +54,14 @@ void service_configure(struct service *s, const struct service_options *o)
 {
     s->options = *o;
     set_defaults(&s->options);
+    /* The list of time limits stays in order: a lower one holds for those that
+     * wait, too. */
+    if (s->oldest != NULL) {
+        uint64_t latest = service_now_ms(s) + s->options.request_timeout_ms;
+        for (struct request *r = s->oldest; r != NULL; r = r->newer) {
+            r->deadline_ms = r->deadline_ms < latest ? r->deadline_ms : latest;
+        }
+    }
 }
 
 int service_new(const struct service_options *options,

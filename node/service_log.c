@@ -7,7 +7,7 @@
 
 #include "node/resp.h"
 
-enum { POLL_MS = 20, FILES_MAX = 1024, LINE_MAX = 256 };
+enum { POLL_MS = 20, LINE_MAX = 256 };
 
 /* ---- COMPACT ---- */
 
@@ -77,18 +77,18 @@ static const char *state_of(const struct raftlog_file *f, uint64_t durable)
 
 void log_list(struct request *r, uint32_t argc, const struct bytes *argv)
 {
-    struct raftlog_file *files = calloc(FILES_MAX, sizeof *files);
+    struct replica *replica = r->service->replica;
+    size_t n = replica_log_files(replica, NULL, 0);
+    struct raftlog_file *files = calloc(n + 1, sizeof *files);
     struct replica_status status;
-    size_t n;
     (void)argc;
     (void)argv;
     if (files == NULL) {
         request_error(r, "ERR out of memory");
         return;
     }
-    n = replica_log_files(r->service->replica, files, FILES_MAX);
-    n = n < FILES_MAX ? n : FILES_MAX;
-    replica_status(r->service->replica, &status);
+    (void)replica_log_files(replica, files, n);
+    replica_status(replica, &status);
     resp_array(&r->reply, n);
     for (size_t i = 0; i < n; i++) {
         const struct raftlog_file *f = &files[i];

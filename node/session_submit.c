@@ -139,7 +139,7 @@ static void submit_queued(struct session *session,
                           const struct bytes *argv)
 {
     struct service *s = session->service;
-    bool write = (command->flags & COMMAND_WRITE) != 0;
+    bool write = command_writes(command, argc);
     /* A write that can begin now is encoded from the caller's arguments. */
     bool now = write && session->unstarted == NULL && session->n_reads == 0 &&
                s->replica != NULL && !s->stopping && forward_has_ids(s);

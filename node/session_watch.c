@@ -14,7 +14,6 @@
  * key meanwhile, and every watch counts as broken. */
 #include "node/service_private.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,9 +199,14 @@ void watch_jumped(struct service *s)
 
 static bool is_watched(const struct session *session, struct bytes key)
 {
-    const struct watch *w = session->watches;
-    while (w != NULL && !same_key(w->was.key, key)) {
-        w = w->of_session;
+    uint64_t hash = hash_of(key);
+    const struct watch *w = NULL;
+    if (session->n_watches > 0) {
+        w = *bucket_of(session->service, hash);
+    }
+    while (w != NULL && (w->session != session || w->hash != hash ||
+                         !same_key(w->was.key, key))) {
+        w = w->next;
     }
     return w != NULL;
 }

@@ -740,6 +740,33 @@ static void test_command_command_lists_are_complete(void **state)
     }
 }
 
+static void test_command_command_limits_names_and_patterns(void **state)
+{
+    static const char *const words[] = {"DOCS", "INFO"};
+    static uint8_t long_pattern[4097];
+    static struct bytes argv[2 + 1025];
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 2; i++) {
+        argv[0] = (struct bytes){(const uint8_t *)"COMMAND", 7};
+        argv[1] = (struct bytes){(const uint8_t *)words[i], 4};
+        for (size_t k = 2; k < 2 + 1025; k++) {
+            argv[k] = (struct bytes){(const uint8_t *)"get", 3};
+        }
+        run_args(f, 2 + 1025, argv);
+        assert_reply(f, words[i], "-ERR more than 1024 command names\r\n");
+        run_args(f, 2 + 1024, argv);
+        assert_int_equal(buffer_data(&f->reply)[0], '*');
+    }
+    memset(long_pattern, '*', sizeof long_pattern);
+    argv[1] = (struct bytes){(const uint8_t *)"LIST", 4};
+    argv[2] = (struct bytes){(const uint8_t *)"FILTERBY", 8};
+    argv[3] = (struct bytes){(const uint8_t *)"PATTERN", 7};
+    argv[4] = (struct bytes){long_pattern, sizeof long_pattern};
+    run_args(f, 5, argv);
+    assert_reply(f, "LIST", "-ERR pattern is too long\r\n");
+}
+
 static void test_command_subcommand_errors(void **state)
 {
     struct fixture *f = *state;
@@ -864,6 +891,7 @@ int main(void)
         TEST(test_command_run_without_check_gives_errors),
         TEST(test_command_command_describes),
         TEST(test_command_command_lists_are_complete),
+        TEST(test_command_command_limits_names_and_patterns),
         TEST(test_command_subcommand_errors),
         cmocka_unit_test(test_command_table_is_sound),
         cmocka_unit_test(test_command_codes_never_change),

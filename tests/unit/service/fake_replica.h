@@ -62,6 +62,7 @@ struct replica {
     int compact_rv;
     uint64_t n_compact_failed;
     int transfer_rv;
+    size_t n_log_files;
     uint64_t match[4]; /* of the others, as leader */
     unsigned n_match;
 };
@@ -74,6 +75,7 @@ static inline void fake_open(struct replica *r, uint64_t id)
     r->id = id;
     r->term = 1;
     r->n_accepted_max = UINT32_MAX;
+    r->n_log_files = 1;
     assert_int_equal(store_new(&r->store), 0);
     r->entries = calloc(FAKE_MAX, sizeof *r->entries);
     r->reads = calloc(FAKE_MAX, sizeof *r->reads);
@@ -257,9 +259,10 @@ size_t replica_log_files(const struct replica *r, struct raftlog_file *files,
 {
     struct raftlog_file f = {
         "00000000000000000001-0000000002.seg", 1, r->index, 65536, 8192, true};
-    assert_true(max > 0);
-    files[0] = f;
-    return 1;
+    for (size_t i = 0; i < r->n_log_files && i < max; i++) {
+        files[i] = f;
+    }
+    return r->n_log_files;
 }
 
 const char *replica_role_name(enum replica_role role)

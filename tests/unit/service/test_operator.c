@@ -231,6 +231,15 @@ static void elect(struct node *n, uint64_t leader)
     n->events.changed(n->events.ctx);
 }
 
+static void test_operator_log_list_leaves_no_file_out(void **state)
+{
+    struct node *n = *state;
+    n->replica.n_log_files = 5000;
+    submit(n->a, "CONCORDKV LOG LIST");
+    assert_memory_equal(buffer_data(session_output(n->a)), "*5000\r\n", 7);
+    buffer_clear(session_output(n->a));
+}
+
 static void test_operator_leader_hands_over(void **state)
 {
     struct node *n = *state;
@@ -501,6 +510,7 @@ int main(void)
         TEST(test_operator_compact_answers_when_it_is_done),
         TEST(test_operator_compact_that_fails_is_said),
         TEST(test_operator_log_list_names_each_file),
+        TEST(test_operator_log_list_leaves_no_file_out),
         TEST(test_operator_leader_hands_over),
         TEST(test_operator_transfer_to_anyone),
         TEST(test_operator_another_elected_is_said),

@@ -806,6 +806,42 @@ static void test_service_never_sent_write_times_out(void **state)
     teardown(n);
 }
 
+static void test_service_lower_time_limit_holds_behind_older_ones(void **state)
+{
+    struct service_options options = {.request_timeout_ms = TIMEOUT_MS / 10};
+    struct node node, *n = setup_follower(&node);
+    (void)state;
+    changed(n, 6, 0);
+    submit(&n->a, "SET k v");
+    service_configure(n->service, &options);
+    submit(&n->b, "SET k v");
+    assert_int_equal(service_deadline_ms(n->service), 10000 + TIMEOUT_MS / 10);
+    n->now_ms += TIMEOUT_MS / 10;
+    service_timer(n->service);
+    expect_prefix(&n->b, "-CLUSTERDOWN");
+    expect_prefix(&n->a, "-CLUSTERDOWN");
+    teardown(n);
+}
+
+/* Nothing to be written: no entry, and no wait for a disk. */
+static void test_service_getex_without_options_is_a_read(void **state)
+{
+    struct node node, *n = setup_leader(&node);
+    (void)state;
+    submit(&n->a, "SET k v");
+    apply(n, 1);
+    expect(&n->a, "+OK\r\n");
+    submit(&n->a, "GETEX k");
+    assert_int_equal(n->replica.n_entries, 1);
+    confirm(n, 0);
+    expect(&n->a, "$1\r\nv\r\n");
+    submit(&n->a, "GETEX k PERSIST");
+    assert_int_equal(n->replica.n_entries, 2);
+    apply(n, 1);
+    expect(&n->a, "$1\r\nv\r\n");
+    teardown(n);
+}
+
 static void test_service_sent_write_times_out_unknown(void **state)
 {
     struct node node, *n = setup_follower(&node);
@@ -1476,6 +1512,8 @@ int main(void)
         TEST(jump_makes_sent_writes_unknown),
         TEST(jump_of_older_term_keeps_writes),
         TEST(never_sent_write_times_out),
+        TEST(lower_time_limit_holds_behind_older_ones),
+        TEST(getex_without_options_is_a_read),
         TEST(sent_write_times_out_unknown),
         TEST(refused_after_reconnect_stays_unknown),
         TEST(waiting_request_times_out_too),

@@ -414,6 +414,35 @@ static void test_config_command_set_takes_the_names_of_redis(void **state)
     assert_int_equal(config.trace_max, TRACE_DEBUG);
 }
 
+static void test_config_command_get_limits_its_patterns(void **state)
+{
+    static uint8_t long_pattern[4097];
+    static struct bytes argv[2 + 129];
+    const struct config_hooks hooks = {NULL, changed, reset};
+    struct buffer b;
+
+    (void)state;
+    load(NULL);
+    buffer_init(&b);
+    memset(long_pattern, '*', sizeof long_pattern);
+    argv[0] = (struct bytes){(const uint8_t *)"CONFIG", 6};
+    argv[1] = (struct bytes){(const uint8_t *)"GET", 3};
+    for (size_t i = 2; i < 2 + 129; i++) {
+        argv[i] = (struct bytes){(const uint8_t *)"id", 2};
+    }
+    config_command(&config, &hooks, 2 + 128, argv, &b);
+    assert_int_equal(buffer_data(&b)[0], '*');
+    buffer_clear(&b);
+    config_command(&config, &hooks, 2 + 129, argv, &b);
+    argv[2] = (struct bytes){long_pattern, sizeof long_pattern};
+    config_command(&config, &hooks, 3, argv, &b);
+    buffer_append(&b, "", 1);
+    assert_string_equal((const char *)buffer_data(&b),
+                        "-ERR more than 128 patterns\r\n"
+                        "-ERR pattern is too long\r\n");
+    buffer_close(&b);
+}
+
 /* Every option says whether it may be set, and those that may, can be. */
 static void test_config_command_set_to_its_own_value_always_works(void **state)
 {
@@ -476,6 +505,7 @@ int main(void)
         T(test_config_command_get_repeats_the_name_as_asked),
         T(test_config_command_set_changes_all_pairs_or_none),
         T(test_config_command_set_takes_the_names_of_redis),
+        T(test_config_command_get_limits_its_patterns),
         T(test_config_command_set_to_its_own_value_always_works),
         T(test_config_command_other_subcommands),
     };
