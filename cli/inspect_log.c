@@ -4,174 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/inspect_entry.h"
 #include "cli/log_walk.h"
 #include "cli/table.h"
-#include "node/proposal.h"
 #include "raftlog/hardstate.h"
 
-enum {
-    SHOW_PREFIX_BYTES = 16,
-    SHOW_ARGUMENT_BYTES = 40,
-    SHOW_ARGUMENTS_MAX = 8,
-    SHOW_COMMANDS_MAX = 4,
-    HARD_BYTES_MAX = 1 << 20
-};
-
-/* What a node writes; the numbers are raft.h's entry types. Other owners of a
- * log have kinds of their own. */
-enum { KIND_COMMAND = 1, KIND_BARRIER = 2, KIND_CHANGE = 3 };
+enum { HARD_BYTES_MAX = 1 << 20 };
 
 struct show {
     const struct invocation *in;
     struct json_writer w;
     uint64_t n_listed;
 };
-
-static const char *kind_name(uint8_t kind)
-{
-    static const char *const names[] = {NULL, "command", "barrier", "change"};
-    return kind >= KIND_COMMAND && kind <= KIND_CHANGE ? names[kind] : NULL;
-}
-
-/* SET "key" "value" */
-static void print_command(FILE *out, uint32_t argc, const struct bytes *argv)
-{
-    fwrite(argv[0].data, 1, argv[0].size, out);
-    for (uint32_t i = 1; i < argc; i++) {
-        if (i > SHOW_ARGUMENTS_MAX) {
-            fprintf(out, " and %" PRIu32 " more", argc - i);
-            break;
-        }
-        putc(' ', out);
-        inspect_print_bytes(out, argv[i].data, argv[i].size,
-                            SHOW_ARGUMENT_BYTES);
-    }
-}
-
-/* MULTI (2 watched): SET "a" "1"; INCR "b" */
-static void print_transaction(FILE *out, const struct proposal *p)
-{
-    const struct transaction *t = &p->transaction;
-    struct byte_reader r = byte_reader(t->commands.data, t->commands.size);
-    fprintf(out, "MULTI (%" PRIu32 " watched):", t->n_watches);
-    for (uint32_t i = 0; i < t->n_commands; i++) {
-        uint32_t argc = transaction_next(&r, p->argv);
-        if (i >= SHOW_COMMANDS_MAX) {
-            fprintf(out, " and %" PRIu32 " more", t->n_commands - i);
-            break;
-        }
-        fputs(i == 0 ? " " : "; ", out);
-        print_command(out, argc, p->argv);
-    }
-}
-
-static void print_proposal(FILE *out, const struct proposal *p)
-{
-    switch (p->kind) {
-    case PROPOSAL_SWEEP:
-        fprintf(out, "sweep of at most %" PRIu64 " keys, clock %" PRIu64,
-                p->sweep_max, p->clock_ms);
-        break;
-    case PROPOSAL_TRANSACTION:
-        print_transaction(out, p);
-        break;
-    default:
-        print_command(out, p->argc, p->argv);
-        break;
-    }
-}
-
-static void print_hex(FILE *out, const struct raftlog_entry *e)
-{
-    char hex[2 * SHOW_PREFIX_BYTES + 1];
-    size_t n = e->size < SHOW_PREFIX_BYTES ? e->size : SHOW_PREFIX_BYTES;
-    fprintf(out, "%s%s", inspect_hex(hex, e->data, n),
-            e->size > n ? "..." : "");
-}
-
-static void print_entry_text(uint64_t offset, uint64_t index,
-                             const struct raftlog_entry *e,
-                             const struct proposal *p)
-{
-    printf("%10" PRIu64 "  %6" PRIu64 "  %10" PRIu64 "  %8" PRIu32 "  ", index,
-           e->term, offset, e->size);
-    if (p != NULL) {
-        print_proposal(stdout, p);
-    } else if (kind_name(e->kind) != NULL) {
-        printf("%s ", kind_name(e->kind));
-        print_hex(stdout, e);
-    } else {
-        char letter = e->kind >= 'A' && e->kind <= 'Z' ? (char)e->kind : '-';
-        printf("kind %u (%c) ", e->kind, letter);
-        print_hex(stdout, e);
-    }
-    putchar('\n');
-}
-
-static void json_command(struct json_writer *w, uint32_t argc,
-                         const struct bytes *argv)
-{
-    json_open(w, '[');
-    for (uint32_t i = 0; i < argc; i++) {
-        json_bytes(w, argv[i].data, argv[i].size);
-    }
-    json_close(w, ']');
-}
-
-static void json_proposal(struct json_writer *w, const struct proposal *p)
-{
-    const struct transaction *t = &p->transaction;
-    struct byte_reader r = byte_reader(t->commands.data, t->commands.size);
-    if (p->kind == PROPOSAL_SWEEP) {
-        json_name(w, "sweep");
-        json_uint(w, p->sweep_max);
-    } else if (p->kind == PROPOSAL_TRANSACTION) {
-        json_name(w, "watched");
-        json_uint(w, t->n_watches);
-        json_name(w, "commands");
-        json_open(w, '[');
-        for (uint32_t i = 0; i < t->n_commands; i++) {
-            uint32_t argc = transaction_next(&r, p->argv);
-            json_command(w, argc, p->argv);
-        }
-        json_close(w, ']');
-    } else {
-        json_name(w, "command");
-        json_command(w, p->argc, p->argv);
-    }
-}
-
-static void print_entry_json(struct json_writer *w, uint64_t offset,
-                             uint64_t index, const struct raftlog_entry *e,
-                             const struct proposal *p)
-{
-    char hex[2 * SHOW_PREFIX_BYTES + 1];
-    size_t n = e->size < SHOW_PREFIX_BYTES ? e->size : SHOW_PREFIX_BYTES;
-    json_open(w, '{');
-    json_name(w, "index");
-    json_uint(w, index);
-    json_name(w, "term");
-    json_uint(w, e->term);
-    json_name(w, "offset");
-    json_uint(w, offset);
-    json_name(w, "kind");
-    json_uint(w, e->kind);
-    json_name(w, "bytes");
-    json_uint(w, e->size);
-    if (p != NULL) {
-        json_proposal(w, p);
-        json_name(w, "origin");
-        json_uint(w, p->origin);
-        json_name(w, "request_id");
-        json_uint(w, p->request_id);
-        json_name(w, "clock_ms");
-        json_uint(w, p->clock_ms);
-    } else {
-        json_name(w, "hex");
-        json_text(w, inspect_hex(hex, e->data, n));
-    }
-    json_close(w, '}');
-}
 
 static bool is_listed(const struct show *show, uint64_t index)
 {
@@ -184,22 +28,27 @@ static void on_entry(void *ctx, const struct log_segment *s, uint64_t offset,
                      uint64_t index, const struct raftlog_entry *e)
 {
     struct show *show = ctx;
-    struct proposal p;
+    struct json_writer *w = &show->w;
     (void)s;
     if (!is_listed(show, index)) {
         return;
     }
     show->n_listed++;
-    /* What does not decode may be of a newer version: then its bytes tell. */
-    bool decoded =
-        e->kind == KIND_COMMAND && proposal_decode(e->data, e->size, &p) == 0;
     if (show->in->options.output == OUTPUT_JSON) {
-        print_entry_json(&show->w, offset, index, e, decoded ? &p : NULL);
+        json_open(w, '{');
+        json_name(w, "index");
+        json_uint(w, index);
+        json_name(w, "term");
+        json_uint(w, e->term);
+        json_name(w, "offset");
+        json_uint(w, offset);
+        inspect_entry_json(w, e);
+        json_close(w, '}');
     } else {
-        print_entry_text(offset, index, e, decoded ? &p : NULL);
-    }
-    if (decoded) {
-        proposal_clear(&p);
+        printf("%10" PRIu64 "  %6" PRIu64 "  %10" PRIu64 "  %8" PRIu32 "  ",
+               index, e->term, offset, e->size);
+        inspect_entry_print(stdout, e);
+        putchar('\n');
     }
 }
 

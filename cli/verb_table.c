@@ -213,9 +213,9 @@ const struct verb verb_table[] = {
      .details = "DIR is a node's data directory or its log/. Nothing is "
                 "written. A damaged place\nis named with file, offset and what "
                 "is wrong (exit code 3), and the rest is read.\nWhile a node "
-                "runs there its newest frame may look torn. Entries that are "
-                "no\ncommands of a node are shown by kind, size and first "
-                "bytes.",
+                "runs there its newest frame may look torn. Entries of the "
+                "embedding API are\nshown as its operations, those that are "
+                "neither by kind, size and first bytes.",
      .options =
          OPTION_BIT(ENTRIES) | OPTION_BIT(FROM_INDEX) | OPTION_BIT(LIMIT),
      .min_args = 1,

@@ -57,6 +57,15 @@ for program in *.c; do
             grep -q '\.seg .* open$' "$dir/log"
         fi
         case $name in
+        first-*)
+            "$dir/prefix/bin/concordctl" inspect log "$dir/run-$name/data" \
+                --entries >"$dir/log"
+            grep -q ' MOD "user:1" "Ada Lovelace"$' "$dir/log"
+            grep -q ' DEL "user:2"$' "$dir/log"
+            "$dir/prefix/bin/concordctl" inspect log "$dir/run-$name/data" \
+                --entries --output json |
+                grep -q '"operation":"SET","key":"user:2","value":"Grace"'
+            ;;
         compaction-*) "$dir/prefix/bin/concordctl" inspect snapshot \
             "$dir/run-$name/data" | grep -q '^base-.* 100 .* sound ' ;;
         snapshots-*) "$dir/prefix/bin/concordctl" inspect snapshot \
