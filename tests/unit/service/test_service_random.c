@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 
+#include "node/resp.h"
 #include "node/service_private.h"
 
 enum {
