@@ -34,6 +34,30 @@ static void drop(struct store *s, const char *key)
     assert_int_equal(store_delete(s, text(key)), 0);
 }
 
+/* Keys of one letter each, with the value 1. */
+static struct store *store_of(const char *letters)
+{
+    struct store *s = new_store();
+
+    for (; *letters != '\0'; letters++) {
+        char key[2] = {*letters, '\0'};
+        set(s, key, "1");
+    }
+    return s;
+}
+
+/* Keys 0 .. n - 1, filled up with zeros to n_digits, and a value. */
+static void set_numbers(struct store *s, unsigned n, int n_digits,
+                        const char *value)
+{
+    char key[16];
+
+    for (unsigned i = 0; i < n; i++) {
+        (void)snprintf(key, sizeof key, "%0*u", n_digits, i);
+        set(s, key, value);
+    }
+}
+
 static struct store_view *open_view(struct store *s)
 {
     struct store_view *v = NULL;
@@ -76,6 +100,14 @@ static void assert_all_returned(struct store *s)
     store_free(s);
 }
 
+/* The end of a test, with the view it has left: no memory may be kept. */
+static void close_all(struct store *s, struct store_view *v)
+{
+    store_view_close(v);
+    store_check(s);
+    assert_all_returned(s);
+}
+
 static void test_store_view_of_empty_store_is_empty(void **state)
 {
     struct store *s = new_store();
@@ -85,8 +117,7 @@ static void test_store_view_of_empty_store_is_empty(void **state)
     set(s, "a", "1");
     assert_next(v, 1, ".");
     assert_next(v, 1, ".");
-    store_view_close(v);
-    assert_all_returned(s);
+    close_all(s, v);
 }
 
 static void test_store_view_second_one_is_busy(void **state)
@@ -107,14 +138,10 @@ static void test_store_view_second_one_is_busy(void **state)
 
 static void test_store_view_changes_ahead_are_not_seen(void **state)
 {
-    struct store *s = new_store();
-    struct store_view *v;
+    struct store *s = store_of("bdf");
+    struct store_view *v = open_view(s);
 
     (void)state;
-    set(s, "b", "1");
-    set(s, "d", "1");
-    set(s, "f", "1");
-    v = open_view(s);
     set(s, "a", "2");
     set(s, "b", "2");
     set(s, "b", "3");
@@ -125,20 +152,15 @@ static void test_store_view_changes_ahead_are_not_seen(void **state)
     drop(s, "f");
     set(s, "g", "2");
     assert_next(v, 4, "b=1 d=1 f=1 .");
-    store_view_close(v);
-    assert_all_returned(s);
+    close_all(s, v);
 }
 
 static void test_store_view_changes_behind_cost_nothing(void **state)
 {
-    struct store *s = new_store();
-    struct store_view *v;
+    struct store *s = store_of("abc");
+    struct store_view *v = open_view(s);
 
     (void)state;
-    set(s, "a", "1");
-    set(s, "b", "1");
-    set(s, "c", "1");
-    v = open_view(s);
     assert_next(v, 2, "a=1 b=1 ");
     set(s, "a", "2");
     set(s, "b", "2");
@@ -149,37 +171,29 @@ static void test_store_view_changes_behind_cost_nothing(void **state)
     assert_true(store_view_memory(v) > 0);
     assert_next(v, 2, "c=1 .");
     assert_int_equal(store_view_memory(v), 0);
-    store_view_close(v);
-    assert_all_returned(s);
+    close_all(s, v);
 }
 
 static void test_store_view_at_the_end_keeps_nothing(void **state)
 {
-    struct store *s = new_store();
-    struct store_view *v;
+    struct store *s = store_of("a");
+    struct store_view *v = open_view(s);
 
     (void)state;
-    set(s, "a", "1");
-    v = open_view(s);
     assert_next(v, 2, "a=1 .");
     set(s, "z", "1");
     drop(s, "a");
     assert_int_equal(store_view_memory(v), 0);
     assert_next(v, 1, ".");
-    store_view_close(v);
-    assert_all_returned(s);
+    close_all(s, v);
 }
 
 static void test_store_view_survives_clear(void **state)
 {
-    struct store *s = new_store();
-    struct store_view *v;
+    struct store *s = store_of("abc");
+    struct store_view *v = open_view(s);
 
     (void)state;
-    set(s, "a", "1");
-    set(s, "b", "1");
-    set(s, "c", "1");
-    v = open_view(s);
     assert_next(v, 1, "a=1 ");
     set(s, "b", "2");
     set(s, "bb", "2");
@@ -193,9 +207,7 @@ static void test_store_view_survives_clear(void **state)
     while (store_reclaim(s, 1)) {
     }
     assert_next(v, 3, "b=1 c=1 .");
-    store_view_close(v);
-    store_check(s);
-    assert_all_returned(s);
+    close_all(s, v);
 }
 
 static void test_store_view_closed_early_gives_all_back(void **state)
@@ -204,60 +216,42 @@ static void test_store_view_closed_early_gives_all_back(void **state)
     struct store_view *v;
 
     (void)state;
-    for (unsigned i = 0; i < 1000; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "%u", i);
-        set(s, key, "1");
-    }
+    set_numbers(s, 1000, 0, "1");
     v = open_view(s);
     assert_next(v, 3, "0=1 1=1 10=1 ");
-    for (unsigned i = 0; i < 1000; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "%u", i);
-        set(s, key, "2");
+    set_numbers(s, 1000, 0, "2");
+    close_all(s, v);
+}
+
+/* How many items a slice has; they are given back. */
+static size_t slice(struct store_view *v, size_t n_max, size_t bytes_max)
+{
+    struct store_item *items[100];
+    size_t n;
+
+    assert_true(n_max <= sizeof items / sizeof items[0]);
+    assert_int_equal(store_view_next(v, items, n_max, bytes_max, &n), 0);
+    for (size_t i = 0; i < n; i++) {
+        store_item_unref(items[i]);
     }
-    store_view_close(v);
-    store_check(s);
-    assert_all_returned(s);
+    return n;
 }
 
 static void test_store_view_slice_keeps_its_limits(void **state)
 {
     struct store *s = new_store();
-    struct store_item *items[100];
     struct store_view *v;
-    size_t n;
 
     (void)state;
-    for (unsigned i = 0; i < 100; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "%02u", i);
-        set(s, key, "0123456789012345678901234567890123456789");
-    }
+    set_numbers(s, 100, 2, "0123456789012345678901234567890123456789");
     v = open_view(s);
-    assert_int_equal(store_view_next(v, items, 7, SIZE_MAX, &n), 0);
-    assert_int_equal(n, 7);
-    for (size_t i = 0; i < n; i++) {
-        store_item_unref(items[i]);
-    }
+    assert_int_equal(slice(v, 7, SIZE_MAX), 7);
     /* At least one item, and no more once the bytes are reached. */
-    assert_int_equal(store_view_next(v, items, 100, 1, &n), 0);
-    assert_int_equal(n, 1);
-    store_item_unref(items[0]);
-    assert_int_equal(store_view_next(v, items, 100, 200, &n), 0);
-    assert_in_range(n, 2, 5);
-    for (size_t i = 0; i < n; i++) {
-        store_item_unref(items[i]);
-    }
-    assert_int_equal(store_view_next(v, items, 0, 200, &n), 0);
-    assert_int_equal(n, 0);
-    assert_int_equal(store_view_next(v, items, 100, SIZE_MAX, &n), 0);
-    assert_in_range(n, 87, 90);
-    for (size_t i = 0; i < n; i++) {
-        store_item_unref(items[i]);
-    }
-    store_view_close(v);
-    assert_all_returned(s);
+    assert_int_equal(slice(v, 100, 1), 1);
+    assert_in_range(slice(v, 100, 200), 2, 5);
+    assert_int_equal(slice(v, 0, 200), 0);
+    assert_in_range(slice(v, 100, SIZE_MAX), 87, 90);
+    close_all(s, v);
 }
 
 /* A given item is the caller's: it outlives everything. */
@@ -280,8 +274,7 @@ static void test_store_view_item_given_outlives_the_store(void **state)
     store_item_unref(item);
 }
 
-/* ---- a pool thread reads what the loop replaces
- * ----------------------------*/
+/* ---- a pool thread reads what the loop replaces ---- */
 
 enum { N_SHARED = 2000 };
 
@@ -311,24 +304,17 @@ static void test_store_view_items_may_be_read_by_another_thread(void **state)
     struct reader *r = calloc(1, sizeof *r);
     struct store_view *v;
     pthread_t thread;
-    char key[16];
 
     (void)state;
     assert_non_null(r);
-    for (unsigned i = 0; i < N_SHARED; i++) {
-        (void)snprintf(key, sizeof key, "%u", i);
-        set(s, key, "\1\1\1\1");
-    }
+    set_numbers(s, N_SHARED, 0, "\1\1\1\1");
     v = open_view(s);
     assert_int_equal(store_view_next(v, r->items, N_SHARED, SIZE_MAX, &r->n),
                      0);
     assert_int_equal(r->n, N_SHARED);
     assert_int_equal(pthread_create(&thread, NULL, reader_run, r), 0);
     for (unsigned round = 0; round < 5; round++) {
-        for (unsigned i = 0; i < N_SHARED; i++) {
-            (void)snprintf(key, sizeof key, "%u", i);
-            set(s, key, "\2\2\2\2");
-        }
+        set_numbers(s, N_SHARED, 0, "\2\2\2\2");
     }
     store_view_close(v);
     assert_int_equal(store_clear(s), 0);
@@ -344,15 +330,11 @@ static void test_store_view_items_may_be_read_by_another_thread(void **state)
  * bounded steps, and ends. */
 static void test_store_view_many_new_keys_are_passed_over(void **state)
 {
-    struct store *s = new_store();
-    struct store_view *v;
+    struct store *s = store_of("amz");
+    struct store_view *v = open_view(s);
     char key[16];
 
     (void)state;
-    set(s, "a", "1");
-    set(s, "m", "1");
-    set(s, "z", "1");
-    v = open_view(s);
     for (unsigned i = 0; i < 30000; i++) {
         (void)snprintf(key, sizeof key, "%c%05u", i % 2 == 0 ? 'b' : 'n',
                        i * 7919 % 30000);
@@ -360,8 +342,7 @@ static void test_store_view_many_new_keys_are_passed_over(void **state)
     }
     set(s, "z", "2");
     assert_next(v, 4, "a=1 m=1 z=1 .");
-    store_view_close(v);
-    assert_all_returned(s);
+    close_all(s, v);
 }
 
 /* A slice ends early when the search through replaced items takes long; that
@@ -371,7 +352,7 @@ static void test_store_view_all_replaced_comes_in_several_slices(void **state)
     enum { N = 20000 };
     struct store *s = new_store();
     struct store_item **items = calloc(N + 1, sizeof(struct store_item *));
-    struct store_view *v = NULL;
+    struct store_view *v;
     char key[16];
     size_t total = 0;
     unsigned n_slices = 0;
@@ -379,15 +360,9 @@ static void test_store_view_all_replaced_comes_in_several_slices(void **state)
 
     (void)state;
     assert_non_null(items);
-    for (unsigned round = 0; round < 2; round++) {
-        for (unsigned i = 0; i < N; i++) {
-            (void)snprintf(key, sizeof key, "%05u", i);
-            set(s, key, round == 0 ? "old" : "new");
-        }
-        if (round == 0) {
-            v = open_view(s);
-        }
-    }
+    set_numbers(s, N, 5, "old");
+    v = open_view(s);
+    set_numbers(s, N, 5, "new");
     do {
         assert_int_equal(store_view_next(v, items, N + 1, SIZE_MAX, &n), 0);
         for (size_t i = 0; i < n; i++) {
@@ -408,14 +383,11 @@ static void test_store_view_all_replaced_comes_in_several_slices(void **state)
 /* A leaf of new items only takes in a neighbour with old ones. */
 static void test_store_view_joined_leaves_show_their_old_items(void **state)
 {
-    struct store *s = new_store();
-    struct store_view *v;
+    struct store *s = store_of("yz");
+    struct store_view *v = open_view(s);
     char key[16];
 
     (void)state;
-    set(s, "y", "1");
-    set(s, "z", "1");
-    v = open_view(s);
     for (unsigned i = 0; i < 1000; i++) {
         (void)snprintf(key, sizeof key, "n%04u", i);
         set(s, key, "2");
@@ -428,12 +400,10 @@ static void test_store_view_joined_leaves_show_their_old_items(void **state)
         }
     }
     assert_next(v, 3, "y=1 z=1 .");
-    store_view_close(v);
-    assert_all_returned(s);
+    close_all(s, v);
 }
 
-/* ---- against the model
- * -----------------------------------------------------*/
+/* ---- against the model ---- */
 
 struct run {
     struct store *store;
