@@ -1,13 +1,5 @@
 /* Judging the nodes seen at one look. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/cli/printed.h"
 
 #include "cli/cluster_view.h"
 
@@ -129,15 +121,13 @@ static void test_cluster_view_table_has_a_row_for_each_node(void **state)
 {
     (void)state;
     struct cluster_view *view = view_make();
-    char *text = NULL;
-    size_t size;
+    struct printed p;
     memset(&view->nodes[2].info, 0, sizeof(view->nodes[2].info));
     view->nodes[2].reachable = false;
-    FILE *out = open_memstream(&text, &size);
-    cluster_view_print_table(view, true, out);
-    fclose(out);
-    assert_string_equal(
-        text,
+    printed_open(&p);
+    cluster_view_print_table(view, true, p.out);
+    printed_expect(
+        &p,
         "ID  ADDRESS  ROLE         TERM  COMMIT  APPLIED  LOG SIZE  SNAPSHOT"
         "  KEYS  LAG  STATE HASH\n"
         " 1  n1:7000  follower        5     100      100   2.0 KiB        50"
@@ -146,7 +136,6 @@ static void test_cluster_view_table_has_a_row_for_each_node(void **state)
         "     1    0  aa\n"
         " -  n3:7000  unreachable     -       -        -         -         -"
         "     -    -  -\n");
-    free(text);
     free(view);
 }
 
@@ -154,16 +143,14 @@ static void test_cluster_view_json_has_what_the_nodes_tell(void **state)
 {
     (void)state;
     struct cluster_view *view = view_make();
-    char *text = NULL;
-    size_t size;
+    struct printed p;
     view->n_nodes = 2;
     view->nodes[0].reachable = false;
     strcpy(view->nodes[0].error.message, "refused");
-    FILE *out = open_memstream(&text, &size);
-    cluster_view_print_json(view, out);
-    fclose(out);
-    assert_string_equal(
-        text,
+    printed_open(&p);
+    cluster_view_print_json(view, p.out);
+    printed_expect(
+        &p,
         "{\"leader_id\":2,\"nodes\":[{\"address\":\"n1:7000\","
         "\"reachable\":false,\"error\":\"refused\"},{\"address\":\"n2:7000\","
         "\"reachable\":true,\"role\":\"leader\",\"node_id\":2,"
@@ -171,7 +158,6 @@ static void test_cluster_view_json_has_what_the_nodes_tell(void **state)
         "\"raft_applied_index\":100,\"log_size_bytes\":2048,"
         "\"snapshot_index\":50,\"keys\":1,\"state_hash\":\"aa\",\"lag\":0}]}"
         "\n");
-    free(text);
     free(view);
 }
 

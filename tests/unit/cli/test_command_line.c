@@ -1,13 +1,5 @@
 /* From argv to an invocation, and what is said about mistakes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/cli/printed.h"
 
 #include "cli/command_line.h"
 
@@ -202,22 +194,21 @@ static void test_command_line_help_is_asked_for_in_any_way(void **state)
 static void test_command_line_help_lists_verbs_options_and_codes(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    command_line_print_help(out, verbs, N_VERBS);
-    command_line_print_verb_help(out, &verbs[0]);
-    fclose(out);
-    assert_non_null(strstr(text, "  local up"));
-    assert_non_null(strstr(text, "--endpoints"));
-    assert_non_null(strstr(text, "  130 "));
-    assert_non_null(strstr(text, "usage: concordctl get [OPTIONS] KEY"));
-    assert_non_null(strstr(text, "  --raw"));
-    for (char *line = strtok(text, "\n"); line != NULL;
+    struct printed p;
+    printed_open(&p);
+    command_line_print_help(p.out, verbs, N_VERBS);
+    command_line_print_verb_help(p.out, &verbs[0]);
+    printed_end(&p);
+    assert_non_null(strstr(p.text, "  local up"));
+    assert_non_null(strstr(p.text, "--endpoints"));
+    assert_non_null(strstr(p.text, "  130 "));
+    assert_non_null(strstr(p.text, "usage: concordctl get [OPTIONS] KEY"));
+    assert_non_null(strstr(p.text, "  --raw"));
+    for (char *line = strtok(p.text, "\n"); line != NULL;
          line = strtok(NULL, "\n")) {
         assert_true(strlen(line) <= 80);
     }
-    free(text);
+    printed_free(&p);
 }
 
 int main(void)

@@ -1,13 +1,5 @@
 /* JSON output. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/cli/printed.h"
 
 #include "cli/json_write.h"
 #include "cli/record.h"
@@ -15,10 +7,9 @@
 static void test_json_write_commas_stand_between_values(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    struct json_writer w = json_writer(out);
+    struct printed p;
+    printed_open(&p);
+    struct json_writer w = json_writer(p.out);
     json_open(&w, '{');
     json_name(&w, "a");
     json_open(&w, '[');
@@ -36,43 +27,35 @@ static void test_json_write_commas_stand_between_values(void **state)
     json_end(&w);
     json_text(&w, "again");
     json_end(&w);
-    fclose(out);
-    assert_string_equal(text, "{\"a\":[18446744073709551615,-1,{},null],"
-                              "\"b\":true,\"c\":1.500}\n\"again\"\n");
-    free(text);
+    printed_expect(&p, "{\"a\":[18446744073709551615,-1,{},null],"
+                       "\"b\":true,\"c\":1.500}\n\"again\"\n");
 }
 
 static void test_json_write_controls_are_escaped(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    struct json_writer w = json_writer(out);
+    struct printed p;
+    printed_open(&p);
+    struct json_writer w = json_writer(p.out);
     json_bytes(&w, "\"\\\n\r\t\b\f\x01\x7f\0\xc3\xbc", 12);
-    fclose(out);
-    assert_string_equal(text, "\"\\\"\\\\\\n\\r\\t\\b\\f\\u0001"
-                              "\\u007f\\u0000\xc3\xbc\"");
-    free(text);
+    printed_expect(&p, "\"\\\"\\\\\\n\\r\\t\\b\\f\\u0001"
+                       "\\u007f\\u0000\xc3\xbc\"");
 }
 
 static void test_json_write_not_utf8_becomes_base64(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    struct json_writer w = json_writer(out);
+    struct printed p;
+    printed_open(&p);
+    struct json_writer w = json_writer(p.out);
     json_open(&w, '{');
     json_bytes_member(&w, "key", "ok", 2);
     json_bytes_member(&w, "value", "\xff", 1);
     json_name(&w, "x");
     json_bytes(&w, "\xff", 1);
     json_close(&w, '}');
-    fclose(out);
-    assert_string_equal(text, "{\"key\":\"ok\",\"value_base64\":\"/w==\","
-                              "\"x\":{\"base64\":\"/w==\"}}");
-    free(text);
+    printed_expect(&p, "{\"key\":\"ok\",\"value_base64\":\"/w==\","
+                       "\"x\":{\"base64\":\"/w==\"}}");
 }
 
 /* What scan --values prints is what import reads. */
@@ -90,22 +73,21 @@ static void test_json_write_any_record_is_read_back(void **state)
             key[i] = (char)(rand_r(&seed) & mask);
             value[i] = (char)(rand_r(&seed) & mask);
         }
-        char *line = NULL;
-        size_t size;
-        FILE *out = open_memstream(&line, &size);
-        struct json_writer w = json_writer(out);
+        struct printed p;
+        printed_open(&p);
+        struct json_writer w = json_writer(p.out);
         json_open(&w, '{');
         json_bytes_member(&w, "key", key, key_size);
         json_bytes_member(&w, "value", value, value_size);
         json_close(&w, '}');
-        fclose(out);
+        printed_end(&p);
         struct record r;
-        assert_int_equal(record_parse_json(&r, line, size, NULL), 0);
+        assert_int_equal(record_parse_json(&r, p.text, p.size, NULL), 0);
         assert_int_equal(r.key_size, key_size);
         assert_memory_equal(r.key, key, key_size);
         assert_int_equal(r.value_size, value_size);
         assert_memory_equal(r.value, value, value_size);
-        free(line);
+        printed_free(&p);
     }
 }
 

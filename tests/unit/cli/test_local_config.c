@@ -1,13 +1,5 @@
 /* cluster.conf of a local cluster. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/cli/printed.h"
 
 #include "cli/local.h"
 
@@ -17,17 +9,16 @@ static struct local_config b;
 static void test_local_config_printed_is_read_back(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
+    struct printed p;
     a = (struct local_config){
         .n_nodes = 3, .client_port = 7001, .peer_port = 7101, .n_extra = 2};
     strcpy(a.server, "/opt/with blank/concordkv");
     strcpy(a.extra[0], "--log-level");
     strcpy(a.extra[1], "");
-    FILE *out = open_memstream(&text, &size);
-    local_config_print(&a, out);
-    fclose(out);
-    assert_int_equal(local_config_parse(&b, text, NULL), 0);
+    printed_open(&p);
+    local_config_print(&a, p.out);
+    printed_end(&p);
+    assert_int_equal(local_config_parse(&b, p.text, NULL), 0);
     assert_int_equal(b.n_nodes, 3);
     assert_int_equal(b.client_port, 7001);
     assert_int_equal(b.peer_port, 7101);
@@ -35,7 +26,7 @@ static void test_local_config_printed_is_read_back(void **state)
     assert_int_equal(b.n_extra, 2);
     assert_string_equal(b.extra[0], "--log-level");
     assert_string_equal(b.extra[1], "");
-    free(text);
+    printed_free(&p);
 }
 
 static void check_refused(const char *text, int code)

@@ -1,13 +1,5 @@
 /* Progress: the line shown, and when. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/cli/printed.h"
 
 #include "cli/progress.h"
 
@@ -19,14 +11,20 @@ static struct progress progress_of(FILE *out, uint64_t total)
     return p;
 }
 
-static void test_progress_format_known_total_shows_a_bar(void **state)
+static struct progress half_done(void)
 {
-    (void)state;
-    char line[PROGRESS_LINE_MAX];
     struct progress p = progress_of(stderr, 1000);
     p.done = 500;
     p.n_items = 12345;
     p.rate = 2000.4;
+    return p;
+}
+
+static void test_progress_format_known_total_shows_a_bar(void **state)
+{
+    (void)state;
+    char line[PROGRESS_LINE_MAX];
+    struct progress p = half_done();
     assert_string_equal(progress_format(&p, 100, 3000, line),
                         "import  50% [===============>              ] "
                         "12,345 records, 2,000/s, 3.0 s left");
@@ -44,10 +42,7 @@ static void test_progress_format_narrow_keeps_the_bar(void **state)
 {
     (void)state;
     char line[PROGRESS_LINE_MAX];
-    struct progress p = progress_of(stderr, 1000);
-    p.done = 500;
-    p.n_items = 12345;
-    p.rate = 2000.4;
+    struct progress p = half_done();
     assert_string_equal(
         progress_format(&p, 55, 3000, line),
         "import  50% [========>       ] 12,345 records, 2,000/s");
@@ -83,60 +78,53 @@ static void test_progress_format_fits_any_width(void **state)
 static void test_progress_update_off_a_terminal_prints_few_lines(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    struct progress p = progress_of(out, 0);
+    struct printed shown;
+    printed_open(&shown);
+    struct progress p = progress_of(shown.out, 0);
     assert_false(p.tty);
     for (int64_t now = 0; now <= 10000; now += 10) {
         p.n_items = (uint64_t)now;
         progress_update(&p, now);
     }
     progress_finish(&p);
-    fclose(out);
+    printed_end(&shown);
     size_t n_lines = 0;
-    for (size_t i = 0; i < size; i++) {
-        n_lines += text[i] == '\n';
-        assert_true(text[i] != '\r' && text[i] != '\033');
+    for (size_t i = 0; i < shown.size; i++) {
+        n_lines += shown.text[i] == '\n';
+        assert_true(shown.text[i] != '\r' && shown.text[i] != '\033');
     }
     assert_int_equal(n_lines, 10000 / PROGRESS_PLAIN_EVERY_MS);
-    assert_non_null(strstr(text, "1,000/s"));
-    free(text);
+    assert_non_null(strstr(shown.text, "1,000/s"));
+    printed_free(&shown);
 }
 
 static void test_progress_update_on_a_terminal_redraws_one_line(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    struct progress p = progress_of(out, 0);
+    struct printed shown;
+    printed_open(&shown);
+    struct progress p = progress_of(shown.out, 0);
     p.tty = true;
     progress_update(&p, 50);
-    fflush(out);
-    assert_int_equal(size, 0); /* too early */
+    fflush(shown.out);
+    assert_int_equal(shown.size, 0); /* too early */
     progress_update(&p, 100);
     progress_note(&p, "a %s", "note");
     progress_finish(&p); /* nothing is drawn any more */
-    fclose(out);
-    assert_string_equal(text, "\rimport 0 records, 0/s, 100 ms\033[K"
-                              "\r\033[Ka note\n");
-    free(text);
+    printed_expect(&shown, "\rimport 0 records, 0/s, 100 ms\033[K"
+                           "\r\033[Ka note\n");
 }
 
 static void test_progress_update_quiet_draws_nothing(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    struct progress p = progress_of(out, 0);
+    struct printed shown;
+    printed_open(&shown);
+    struct progress p = progress_of(shown.out, 0);
     p.quiet = true;
     progress_update(&p, 100000);
     progress_note(&p, "said anyway");
-    fclose(out);
-    assert_string_equal(text, "said anyway\n");
-    free(text);
+    printed_expect(&shown, "said anyway\n");
 }
 
 int main(void)

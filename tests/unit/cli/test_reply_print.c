@@ -1,12 +1,5 @@
 /* Replies as they are shown. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/cli/printed.h"
 
 #include "cli/reply_print.h"
 
@@ -16,23 +9,20 @@ static void check(enum how how, const char *protocol, const char *wanted)
 {
     redisReader *reader = redisReaderCreate();
     void *reply = NULL;
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
+    struct printed p;
     redisReaderFeed(reader, protocol, strlen(protocol));
     assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_OK);
     assert_non_null(reply);
+    printed_open(&p);
     if (how == TYPED) {
-        reply_print_typed(out, reply);
+        reply_print_typed(p.out, reply);
     } else if (how == PLAIN) {
-        reply_print_text(out, reply, true);
+        reply_print_text(p.out, reply, true);
     } else {
-        struct json_writer w = json_writer(out);
+        struct json_writer w = json_writer(p.out);
         reply_print_json(&w, reply);
     }
-    fclose(out);
-    assert_string_equal(text, wanted);
-    free(text);
+    printed_expect(&p, wanted);
     freeReplyObject(reply);
     redisReaderFree(reader);
 }

@@ -1,12 +1,5 @@
 /* Text forms of bytes and numbers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/cli/printed.h"
 
 #include "cli/text.h"
 #include "raftlog/err.h"
@@ -56,25 +49,25 @@ static void test_text_escape_every_byte_comes_back(void **state)
 {
     (void)state;
     char raw[256 + 4];
-    char *shown = NULL;
-    size_t size = 0;
+    struct printed shown;
     size_t bad;
     for (int i = 0; i < 256; i++) {
         raw[i] = (char)i;
     }
     memcpy(raw + 256, "\xc2\x85\xc3\xbc", 4);
-    FILE *out = open_memstream(&shown, &size);
-    text_print_escaped(out, raw, sizeof(raw));
-    fclose(out);
-    for (size_t i = 0; i < size; i++) {
-        assert_true((unsigned char)shown[i] >= 0x20 && shown[i] != 0x7f);
+    printed_open(&shown);
+    text_print_escaped(shown.out, raw, sizeof(raw));
+    printed_end(&shown);
+    for (size_t i = 0; i < shown.size; i++) {
+        unsigned char c = (unsigned char)shown.text[i];
+        assert_true(c >= 0x20 && c != 0x7f);
     }
-    assert_null(memmem(shown, size, "\xc2\x85", 2));
-    assert_non_null(memmem(shown, size, "\xc3\xbc", 2));
-    assert_int_equal(text_unescape(shown, &size, &bad), 0);
-    assert_int_equal(size, sizeof(raw));
-    assert_memory_equal(shown, raw, size);
-    free(shown);
+    assert_null(memmem(shown.text, shown.size, "\xc2\x85", 2));
+    assert_non_null(memmem(shown.text, shown.size, "\xc3\xbc", 2));
+    assert_int_equal(text_unescape(shown.text, &shown.size, &bad), 0);
+    assert_int_equal(shown.size, sizeof(raw));
+    assert_memory_equal(shown.text, raw, shown.size);
+    printed_free(&shown);
 }
 
 static void test_text_unescape_wrong_escape_is_located(void **state)
@@ -107,16 +100,15 @@ static void test_text_base64_vectors_of_the_rfc_both_ways(void **state)
                                           {"foobar", "Zm9vYmFy"},
                                           {"\xff\xfe\xfd", "//79"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char *coded = NULL;
-        size_t size = 0;
-        FILE *out = open_memstream(&coded, &size);
-        text_print_base64(out, rows[i][0], strlen(rows[i][0]));
-        fclose(out);
-        assert_string_equal(coded, rows[i][1]);
-        assert_int_equal(text_decode_base64(coded, &size), 0);
-        assert_int_equal(size, strlen(rows[i][0]));
-        assert_memory_equal(coded, rows[i][0], size);
-        free(coded);
+        struct printed coded;
+        printed_open(&coded);
+        text_print_base64(coded.out, rows[i][0], strlen(rows[i][0]));
+        printed_end(&coded);
+        assert_string_equal(coded.text, rows[i][1]);
+        assert_int_equal(text_decode_base64(coded.text, &coded.size), 0);
+        assert_int_equal(coded.size, strlen(rows[i][0]));
+        assert_memory_equal(coded.text, rows[i][0], coded.size);
+        printed_free(&coded);
     }
 }
 
