@@ -43,11 +43,6 @@ static bool has_leader(const struct cluster_facts *f)
     return false;
 }
 
-static void reply_text(struct buffer *reply, const char *text)
-{
-    resp_bulk(reply, text, strlen(text));
-}
-
 static void reply_buffer(struct buffer *reply, struct buffer *text)
 {
     if (text->failed) {
@@ -135,14 +130,10 @@ static void slots_node(const struct cluster_facts *f,
     node_id(f, node->id, id);
     split(node->client_address, &address, &port);
     resp_array(reply, 4);
-    reply_text(reply, address.host);
+    resp_text(reply, address.host);
     resp_integer(reply, (int64_t)port);
-    reply_text(reply, id);
-    if (f->resp3) {
-        resp_map(reply, 0);
-    } else {
-        resp_array(reply, 0);
-    }
+    resp_text(reply, id);
+    resp_pairs(reply, f->resp3, 0);
 }
 
 /* One range, its master first. */
@@ -177,16 +168,6 @@ static void slots(const struct cluster_facts *f, struct buffer *reply)
     }
 }
 
-static void reply_map(const struct cluster_facts *f, struct buffer *reply,
-                      size_t n)
-{
-    if (f->resp3) {
-        resp_map(reply, n);
-    } else {
-        resp_array(reply, 2 * n);
-    }
-}
-
 static void shards_node(const struct cluster_facts *f,
                         const struct cluster_node *node, struct buffer *reply)
 {
@@ -196,21 +177,21 @@ static void shards_node(const struct cluster_facts *f,
 
     node_id(f, node->id, id);
     split(node->client_address, &address, &port);
-    reply_map(f, reply, 7);
-    reply_text(reply, "id");
-    reply_text(reply, id);
-    reply_text(reply, "port");
+    resp_pairs(reply, f->resp3, 7);
+    resp_text(reply, "id");
+    resp_text(reply, id);
+    resp_text(reply, "port");
     resp_integer(reply, (int64_t)port);
-    reply_text(reply, "ip");
-    reply_text(reply, address.host);
-    reply_text(reply, "endpoint");
-    reply_text(reply, address.host);
-    reply_text(reply, "role");
-    reply_text(reply, node->id == f->leader_id ? "master" : "replica");
-    reply_text(reply, "replication-offset");
+    resp_text(reply, "ip");
+    resp_text(reply, address.host);
+    resp_text(reply, "endpoint");
+    resp_text(reply, address.host);
+    resp_text(reply, "role");
+    resp_text(reply, node->id == f->leader_id ? "master" : "replica");
+    resp_text(reply, "replication-offset");
     resp_integer(reply, (int64_t)f->applied_index);
-    reply_text(reply, "health");
-    reply_text(reply, is_reachable(node) ? "online" : "failed");
+    resp_text(reply, "health");
+    resp_text(reply, is_reachable(node) ? "online" : "failed");
 }
 
 static void shards(const struct cluster_facts *f, struct buffer *reply)
@@ -218,14 +199,14 @@ static void shards(const struct cluster_facts *f, struct buffer *reply)
     bool served = has_leader(f);
 
     resp_array(reply, 1);
-    reply_map(f, reply, 2);
-    reply_text(reply, "slots");
+    resp_pairs(reply, f->resp3, 2);
+    resp_text(reply, "slots");
     resp_array(reply, served ? 2 : 0);
     if (served) {
         resp_integer(reply, 0);
         resp_integer(reply, KEY_SLOTS - 1);
     }
-    reply_text(reply, "nodes");
+    resp_text(reply, "nodes");
     resp_array(reply, f->n);
     for (unsigned i = 0; i < f->n; i++) {
         shards_node(f, &f->nodes[i], reply);
@@ -258,12 +239,8 @@ static void help(struct buffer *reply)
         "HELP",
         "    Prints this help.",
     };
-    size_t n = sizeof lines / sizeof *lines;
 
-    resp_array(reply, n);
-    for (size_t i = 0; i < n; i++) {
-        resp_simple(reply, lines[i]);
-    }
+    resp_lines(reply, lines, sizeof lines / sizeof *lines);
 }
 
 void cluster_command(const struct cluster_facts *f, uint32_t argc,
@@ -282,7 +259,7 @@ void cluster_command(const struct cluster_facts *f, uint32_t argc,
         shards(f, reply);
     } else if (command_is(argv[1], "MYID")) {
         node_id(f, f->self_id, id);
-        reply_text(reply, id);
+        resp_text(reply, id);
     } else if (command_is(argv[1], "KEYSLOT")) {
         resp_integer(reply, key_slot(argv[2]));
     } else {

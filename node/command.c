@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "node/command_internal.h"
 #include "node/proposal.h"
@@ -22,8 +21,6 @@ static const struct command commands[] = {
 
 enum {
     N_COMMANDS = sizeof commands / sizeof commands[0],
-    NAME_SHOWN_MAX = 128, /* of raw input in an error text, as Redis */
-    COMMAND_NAME_MAX = 32,
     COMMAND_BYTES_MAX = 512 * 1024 * 1024 /* of all arguments together */
 };
 
@@ -95,8 +92,7 @@ const struct command *command_table(unsigned *n)
     return commands;
 }
 
-/* ---- checks
- * ----------------------------------------------------------------*/
+/* ---- checks ---- */
 
 /* The words of Redis for a name it does not know, with the beginning of what
  * was sent. Raw bytes are shown up to a zero byte; line ends are made blanks by
@@ -104,49 +100,55 @@ const struct command *command_table(unsigned *n)
 static void command_reply_unknown(uint32_t argc, const struct bytes *argv,
                                   struct buffer *reply)
 {
-    char args[NAME_SHOWN_MAX + 4] = "";
+    struct resp_shown name = resp_shown(argv[0]);
+    char args[RESP_SHOWN_MAX + 4] = "";
     size_t used = 0;
 
-    for (uint32_t i = 1; i < argc && used < NAME_SHOWN_MAX; i++) {
-        size_t max = NAME_SHOWN_MAX - used;
+    for (uint32_t i = 1; i < argc && used < RESP_SHOWN_MAX; i++) {
+        size_t max = RESP_SHOWN_MAX - used;
         size_t n = argv[i].size < max ? argv[i].size : max;
         int put = snprintf(args + used, sizeof args - used, "'%.*s' ", (int)n,
                            n > 0 ? (const char *)argv[i].data : "");
         /* At most n + 3 bytes: the array has room for the last of them. */
         used += (size_t)put;
     }
-    resp_errorf(
-        reply, "ERR unknown command '%.*s', with args beginning with: %s",
-        (int)(argv[0].size < NAME_SHOWN_MAX ? argv[0].size : NAME_SHOWN_MAX),
-        argv[0].size > 0 ? (const char *)argv[0].data : "", args);
+    resp_errorf(reply,
+                "ERR unknown command '%.*s', with args beginning with: %s",
+                name.size, name.text, args);
+}
+
+size_t command_name_lower(const char *name, char out[COMMAND_NAME_MAX])
+{
+    size_t n = 0;
+
+    for (; name[n] != '\0' && n + 1 < COMMAND_NAME_MAX; n++) {
+        out[n] = name[n] >= 'A' && name[n] <= 'Z' ? (char)(name[n] - 'A' + 'a')
+                                                  : name[n];
+    }
+    out[n] = '\0';
+    return n;
 }
 
 void command_reply_arity(struct buffer *reply, const char *name)
 {
     char lower[COMMAND_NAME_MAX];
-    size_t i;
 
-    for (i = 0; name[i] != '\0' && i + 1 < sizeof lower; i++) {
-        lower[i] = name[i] >= 'A' && name[i] <= 'Z'
-                       ? (char)(name[i] - 'A' + 'a')
-                       : name[i];
-    }
-    lower[i] = '\0';
+    (void)command_name_lower(name, lower);
     resp_errorf(reply, "ERR wrong number of arguments for '%s' command", lower);
 }
 
 void command_reply_subcommand(struct buffer *reply, const char *name,
                               struct bytes sub)
 {
+    struct resp_shown shown = resp_shown(sub);
+
     resp_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.",
-                (int)(sub.size < NAME_SHOWN_MAX ? sub.size : NAME_SHOWN_MAX),
-                sub.size > 0 ? (const char *)sub.data : "", name);
+                shown.size, shown.text, name);
 }
 
-bool command_arity_fits(const struct command *c, uint32_t argc)
+bool command_arity_fits(int arity, uint32_t argc)
 {
-    return c->arity >= 0 ? argc == (uint32_t)c->arity
-                         : argc >= (uint32_t)-c->arity;
+    return arity >= 0 ? argc == (uint32_t)arity : argc >= (uint32_t)-arity;
 }
 
 /* Limits that hold for the arguments of every command. */
@@ -217,7 +219,7 @@ const struct command *command_check_form(uint32_t argc,
         command_reply_unknown(argc, argv, reply);
         return NULL;
     }
-    if (!command_arity_fits(c, argc)) {
+    if (!command_arity_fits(c->arity, argc)) {
         if (c->code == COMMAND_CODE_EXEC) {
             /* Whatever is wrong with EXEC ends the transaction. */
             resp_error(reply, "EXECABORT Transaction discarded because of: "
@@ -244,8 +246,7 @@ const struct command *command_check(uint32_t argc, const struct bytes *argv,
     return c;
 }
 
-/* ---- shared by the groups
- * --------------------------------------------------*/
+/* ---- shared by the groups ---- */
 
 void command_reply_too_long(const struct command_env *env, struct buffer *reply)
 {

@@ -104,13 +104,15 @@ const struct command *command_check(uint32_t argc, const struct bytes *argv,
 const struct command *command_check_form(uint32_t argc,
                                          const struct bytes *argv,
                                          struct buffer *reply);
-bool command_arity_fits(const struct command *c, uint32_t argc);
+/* arity as in struct command. */
+bool command_arity_fits(int arity, uint32_t argc);
 /* May it stand in a transaction? Not what depends on the node or the session
  * (its reply comes out of the log), nor SCAN and KEYS: the cursors of SCAN are
  * the node's, and many KEYS in one entry would hold up every node. */
 bool command_may_queue(const struct command *c);
 
 enum {
+    COMMAND_NAME_MAX = 32,          /* with NUL */
     COMMAND_CLIENT_NAME_MAX = 1024, /* bytes, also of SETINFO's values */
     COMMAND_VISIT_STEPS = 16 /* what looking at a key costs, see n_steps */
 };
@@ -121,6 +123,9 @@ bool command_writes(const struct command *c, uint32_t argc);
 
 /* False after an error reply: matching costs its length, for each name. */
 bool command_pattern_fits(struct bytes pattern, struct buffer *reply);
+
+/* A command's name, cut to COMMAND_NAME_MAX, in lower case; its length. */
+size_t command_name_lower(const char *name, char out[COMMAND_NAME_MAX]);
 
 /* Is the argument this word (given in upper case), in any case? */
 bool command_is(struct bytes arg, const char *word);

@@ -137,7 +137,7 @@ void command_select(struct command_env *env, uint32_t argc,
     }
 }
 
-/* ---- the connection's own state: the session carries these out ----------- */
+/* ---- the connection's own state: the session carries these out ---- */
 
 /* No blanks, control or non-ASCII bytes: it stands in CLIENT LIST. */
 static bool name_is_plain(struct bytes name)
@@ -188,9 +188,9 @@ bool command_check_hello(uint32_t argc, const struct bytes *argv,
             return false;
         }
         if (!command_is(argv[i], "SETNAME") || n_more < 1) {
+            struct resp_shown shown = resp_shown(argv[i]);
             resp_errorf(reply, "ERR Syntax error in HELLO option '%.*s'",
-                        (int)(argv[i].size < 128 ? argv[i].size : 128),
-                        argv[i].size > 0 ? (const char *)argv[i].data : "");
+                        shown.size, shown.text);
             return false;
         }
         if (!check_client_name(argv[++i], reply)) {
@@ -221,23 +221,23 @@ bool command_check_cluster(uint32_t argc, const struct bytes *argv,
 
 static bool check_setinfo(const struct bytes *argv, struct buffer *reply)
 {
-    int shown = argv[2].size < 128 ? (int)argv[2].size : 128;
-    const char *name = shown > 0 ? (const char *)argv[2].data : "";
+    struct resp_shown name = resp_shown(argv[2]);
 
     if (!command_is(argv[2], "LIB-NAME") && !command_is(argv[2], "LIB-VER")) {
-        resp_errorf(reply, "ERR Unrecognized option '%.*s'", shown, name);
+        resp_errorf(reply, "ERR Unrecognized option '%.*s'", name.size,
+                    name.text);
         return false;
     }
     if (!name_is_plain(argv[3])) {
         resp_errorf(reply,
                     "ERR %.*s cannot contain spaces, newlines or special "
                     "characters.",
-                    shown, name);
+                    name.size, name.text);
         return false;
     }
     if (argv[3].size > COMMAND_CLIENT_NAME_MAX) {
-        resp_errorf(reply, "ERR %.*s is larger than %d bytes", shown, name,
-                    COMMAND_CLIENT_NAME_MAX);
+        resp_errorf(reply, "ERR %.*s is larger than %d bytes", name.size,
+                    name.text, COMMAND_CLIENT_NAME_MAX);
         return false;
     }
     return true;
@@ -248,15 +248,15 @@ static bool check_client_type(struct bytes type, struct buffer *reply)
 {
     static const char *const types[] = {"NORMAL", "MASTER", "REPLICA", "SLAVE",
                                         "PUBSUB"};
+    struct resp_shown shown = resp_shown(type);
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (command_is(type, types[i])) {
             return true;
         }
     }
-    resp_errorf(reply, "ERR Unknown client type '%.*s'",
-                (int)(type.size < 128 ? type.size : 128),
-                type.size > 0 ? (const char *)type.data : "");
+    resp_errorf(reply, "ERR Unknown client type '%.*s'", shown.size,
+                shown.text);
     return false;
 }
 
@@ -310,9 +310,8 @@ static bool check_kill_filter(struct bytes name, struct bytes value,
         return check_client_type(value, reply);
     }
     if (command_is(name, "USER") && !is_default_user(value)) {
-        resp_errorf(reply, "ERR No such user '%.*s'",
-                    (int)(value.size < 128 ? value.size : 128),
-                    value.size > 0 ? (const char *)value.data : "");
+        struct resp_shown shown = resp_shown(value);
+        resp_errorf(reply, "ERR No such user '%.*s'", shown.size, shown.text);
         return false;
     }
     if (command_is(name, "SKIPME")

@@ -6,13 +6,12 @@
 #include "node/command_internal.h"
 #include "node/glob.h"
 
-enum { NAME_MAX_BYTES = 32, NAMES_MAX = 1024 };
+enum { NAMES_MAX = 1024 };
 
 static bool subcommand_fits(const struct command_subcommand *s, uint32_t argc,
                             struct buffer *reply)
 {
-    if (s->arity >= 0 ? argc != (uint32_t)s->arity
-                      : argc < (uint32_t)-s->arity) {
+    if (!command_arity_fits(s->arity, argc)) {
         command_reply_arity(reply, s->full_name);
         return false;
     }
@@ -33,17 +32,7 @@ command_subcommand_find(const struct command_subcommand *list, const char *name,
     return NULL;
 }
 
-/* A map of n pairs and a set of n: arrays in RESP2. */
-static void reply_map(const struct command_env *env, struct buffer *reply,
-                      size_t n)
-{
-    if (env->resp3) {
-        resp_map(reply, n);
-    } else {
-        resp_array(reply, 2 * n);
-    }
-}
-
+/* n elements follow: an array in version 2. */
 static void reply_set(const struct command_env *env, struct buffer *reply,
                       size_t n)
 {
@@ -54,33 +43,14 @@ static void reply_set(const struct command_env *env, struct buffer *reply,
     }
 }
 
-static void reply_text(struct buffer *reply, const char *text)
-{
-    resp_bulk(reply, text, strlen(text));
-}
-
-static size_t name_lower(const struct command *c, char out[NAME_MAX_BYTES])
-{
-    size_t n = 0;
-
-    for (; c->name[n] != '\0' && n + 1 < NAME_MAX_BYTES; n++) {
-        out[n] = c->name[n] >= 'A' && c->name[n] <= 'Z'
-                     ? (char)(c->name[n] - 'A' + 'a')
-                     : c->name[n];
-    }
-    out[n] = '\0';
-    return n;
-}
-
 static void reply_name(struct buffer *reply, const struct command *c)
 {
-    char name[NAME_MAX_BYTES];
+    char name[COMMAND_NAME_MAX];
 
-    resp_bulk(reply, name, name_lower(c, name));
+    resp_bulk(reply, name, command_name_lower(c->name, name));
 }
 
-/* ---- COMMAND INFO
- * ----------------------------------------------------------*/
+/* ---- COMMAND INFO ---- */
 
 /* An array of the words whose condition holds. */
 struct word {
@@ -148,31 +118,31 @@ static void reply_key_specs(const struct command_env *env, struct buffer *reply,
         return;
     }
     reply_set(env, reply, 1);
-    reply_map(env, reply, 3);
-    reply_text(reply, "flags");
+    resp_pairs(reply, env->resp3, 3);
+    resp_text(reply, "flags");
     reply_set(env, reply, 2);
     resp_simple(reply, reads ? "RO" : "RW");
     resp_simple(reply, reads ? "access" : "update");
-    reply_text(reply, "begin_search");
-    reply_map(env, reply, 2);
-    reply_text(reply, "type");
-    reply_text(reply, "index");
-    reply_text(reply, "spec");
-    reply_map(env, reply, 1);
-    reply_text(reply, "index");
+    resp_text(reply, "begin_search");
+    resp_pairs(reply, env->resp3, 2);
+    resp_text(reply, "type");
+    resp_text(reply, "index");
+    resp_text(reply, "spec");
+    resp_pairs(reply, env->resp3, 1);
+    resp_text(reply, "index");
     resp_integer(reply, c->first_key);
-    reply_text(reply, "find_keys");
-    reply_map(env, reply, 2);
-    reply_text(reply, "type");
-    reply_text(reply, "range");
-    reply_text(reply, "spec");
-    reply_map(env, reply, 3);
-    reply_text(reply, "lastkey");
+    resp_text(reply, "find_keys");
+    resp_pairs(reply, env->resp3, 2);
+    resp_text(reply, "type");
+    resp_text(reply, "range");
+    resp_text(reply, "spec");
+    resp_pairs(reply, env->resp3, 3);
+    resp_text(reply, "lastkey");
     resp_integer(reply,
                  c->last_key < 0 ? c->last_key : c->last_key - c->first_key);
-    reply_text(reply, "keystep");
+    resp_text(reply, "keystep");
     resp_integer(reply, c->key_step);
-    reply_text(reply, "limit");
+    resp_text(reply, "limit");
     resp_integer(reply, 0);
 }
 
@@ -234,8 +204,7 @@ static void describe_info(const struct command_env *env, uint32_t argc,
     }
 }
 
-/* ---- the other subcommands
- * -------------------------------------------------*/
+/* ---- the other subcommands ---- */
 
 static void describe_count(const struct command_env *env, uint32_t argc,
                            const struct bytes *argv, struct buffer *reply)
@@ -253,13 +222,13 @@ static void describe_docs_one(const struct command_env *env,
                               const struct command *c, struct buffer *reply)
 {
     reply_name(reply, c);
-    reply_map(env, reply, 3);
-    reply_text(reply, "summary");
-    reply_text(reply, c->summary);
-    reply_text(reply, "since");
-    reply_text(reply, c->since);
-    reply_text(reply, "group");
-    reply_text(reply, c->group);
+    resp_pairs(reply, env->resp3, 3);
+    resp_text(reply, "summary");
+    resp_text(reply, c->summary);
+    resp_text(reply, "since");
+    resp_text(reply, c->since);
+    resp_text(reply, "group");
+    resp_text(reply, c->group);
 }
 
 /* Names that are not known are left out. */
@@ -274,7 +243,7 @@ static void describe_docs(const struct command_env *env, uint32_t argc,
         return;
     }
     if (argc == 2) {
-        reply_map(env, reply, n);
+        resp_pairs(reply, env->resp3, n);
         for (unsigned i = 0; i < n; i++) {
             describe_docs_one(env, &table[i], reply);
         }
@@ -283,7 +252,7 @@ static void describe_docs(const struct command_env *env, uint32_t argc,
     for (uint32_t i = 2; i < argc; i++) {
         n_known += command_find(argv[i]) != NULL;
     }
-    reply_map(env, reply, n_known);
+    resp_pairs(reply, env->resp3, n_known);
     for (uint32_t i = 2; i < argc; i++) {
         const struct command *c = command_find(argv[i]);
         if (c != NULL) {
@@ -318,8 +287,9 @@ static bool list_has_category(const struct command *c, struct bytes category)
 
 static bool list_shows(const struct list_filter *f, const struct command *c)
 {
-    char name[NAME_MAX_BYTES];
-    struct bytes bytes = {(const uint8_t *)name, name_lower(c, name)};
+    char name[COMMAND_NAME_MAX];
+    struct bytes bytes = {(const uint8_t *)name,
+                          command_name_lower(c->name, name)};
 
     if (f->pattern.data != NULL) {
         return glob_match(f->pattern, bytes, true, NULL);
@@ -382,8 +352,7 @@ static void describe_getkeys(const struct command_env *env, uint32_t argc,
         resp_error(reply, "ERR The command has no key arguments");
         return;
     }
-    if (c->arity >= 0 ? n_args != (uint32_t)c->arity
-                      : n_args < (uint32_t)-c->arity) {
+    if (!command_arity_fits(c->arity, n_args)) {
         resp_error(reply, "ERR Invalid number of arguments specified for "
                           "command");
         return;
@@ -417,14 +386,10 @@ static void describe_help(const struct command_env *env, uint32_t argc,
         "LIST [FILTERBY (MODULE <name>|ACLCAT <cat>|PATTERN <pattern>)]",
         "    Return a list of command names.",
     };
-    size_t n = sizeof lines / sizeof lines[0];
 
     (void)argc;
     (void)argv;
-    resp_array(reply, n);
-    for (size_t i = 0; i < n; i++) {
-        resp_simple(reply, lines[i]);
-    }
+    resp_lines(reply, lines, sizeof lines / sizeof *lines);
 }
 
 static const struct command_subcommand command_subcommands[] = {

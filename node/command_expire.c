@@ -94,8 +94,7 @@ bool command_expire_item(struct command_env *env, struct store_item *item,
     return set_expiry(env, item, at_ms, reply);
 }
 
-/* ---- EXPIRE and its kin
- * ----------------------------------------------------*/
+/* ---- EXPIRE and its kin ---- */
 
 enum expire_flags {
     EXPIRE_NX = 1,
@@ -103,8 +102,6 @@ enum expire_flags {
     EXPIRE_GT = 4,
     EXPIRE_LT = 8
 };
-
-enum { OPTION_SHOWN_MAX = 128 };
 
 /* The options behind key and time; -1 after writing an error reply. */
 static int expire_options(uint32_t argc, const struct bytes *argv,
@@ -122,10 +119,9 @@ static int expire_options(uint32_t argc, const struct bytes *argv,
         } else if (command_is(argv[i], "LT")) {
             flags |= EXPIRE_LT;
         } else {
-            size_t n = argv[i].size < OPTION_SHOWN_MAX ? argv[i].size
-                                                       : OPTION_SHOWN_MAX;
-            resp_errorf(reply, "ERR Unsupported option %.*s", (int)n,
-                        n > 0 ? (const char *)argv[i].data : "");
+            struct resp_shown shown = resp_shown(argv[i]);
+            resp_errorf(reply, "ERR Unsupported option %.*s", shown.size,
+                        shown.text);
             return -1;
         }
     }
@@ -236,8 +232,7 @@ void command_persist(struct command_env *env, uint32_t argc,
     }
 }
 
-/* ---- TTL and its kin
- * -------------------------------------------------------*/
+/* ---- TTL and its kin ---- */
 
 /* -2: no such key; -1: it does not expire. */
 static int64_t ttl_of(struct command_env *env, struct bytes key, bool absolute)

@@ -7,8 +7,7 @@
 #include "node/command.h"
 #include "node/resp.h"
 
-/* ---- the functions of the table
- * --------------------------------------------*/
+/* ---- the functions of the table ---- */
 #define COMMAND_RUN(name)                                                      \
     void name(struct command_env *env, uint32_t argc,                          \
               const struct bytes *argv, struct buffer *reply)
@@ -94,8 +93,7 @@ COMMAND_RUN(command_incr);
 COMMAND_RUN(command_incrby);
 COMMAND_CHECK(command_check_incrby);
 
-/* ---- arguments and replies
- * -------------------------------------------------*/
+/* ---- arguments and replies ---- */
 extern const char command_error_syntax[];
 extern const char command_error_integer[];
 extern const char command_error_string_size[];
@@ -127,8 +125,7 @@ void command_reply_value(const struct command_env *env, struct bytes value,
 void command_reply_too_long(const struct command_env *env,
                             struct buffer *reply);
 
-/* ---- expiry (command_expire.c)
- * ---------------------------------------------*/
+/* ---- expiry (command_expire.c) ---- */
 /* EX, PX, EXAT or PXAT with its time. */
 struct command_expiry {
     struct bytes time; /* data NULL: none was given */
@@ -147,8 +144,7 @@ bool command_expiry_at(const struct command_expiry *e, uint64_t now_ms,
 bool command_expire_item(struct command_env *env, struct store_item *item,
                          uint64_t at_ms, struct buffer *reply);
 
-/* ---- the store
- * -------------------------------------------------------------*/
+/* ---- the store ---- */
 /* The item of a key, borrowed; NULL when it is absent or has expired. All
  * commands look through this, or through command_is_live. */
 struct store_item *command_lookup(struct command_env *env, struct bytes key);

@@ -13,8 +13,7 @@ enum {
     RANDOM_DEPTH_MAX = 1024
 };
 
-/* ---- KEYS
- * ------------------------------------------------------------------*/
+/* ---- KEYS ---- */
 
 struct keys {
     struct command_env *env;
@@ -80,8 +79,7 @@ void command_keys(struct command_env *env, uint32_t argc,
     buffer_close(&k.keys);
 }
 
-/* ---- RANDOMKEY
- * -------------------------------------------------------------*/
+/* ---- RANDOMKEY ---- */
 
 /* splitmix64 */
 static uint64_t random_next(uint64_t *state)

@@ -3,7 +3,6 @@
  * As the value lies in the item, which the change of the store may free, a
  * reference is held meanwhile. */
 #include "node/command_internal.h"
-#include "node/number.h"
 #include "node/store_item.h"
 #include "raftlog/err.h"
 
@@ -76,8 +75,7 @@ void command_renamenx(struct command_env *env, uint32_t argc,
     }
 }
 
-/* ---- COPY
- * ------------------------------------------------------------------*/
+/* ---- COPY ---- */
 
 /* There is one database, number 0. */
 static bool copy_options(uint32_t argc, const struct bytes *argv, bool *replace,

@@ -6,8 +6,7 @@
 #include "node/store_item.h"
 #include "raftlog/err.h"
 
-/* ---- options
- * ----------------------------------------------------------------*/
+/* ---- options ---- */
 
 enum set_flags { SET_NX = 1, SET_XX = 2, SET_IFEQ = 4 };
 
@@ -90,8 +89,7 @@ static bool set_parse(uint32_t argc, const struct bytes *argv, bool is_set,
     return true;
 }
 
-/* ---- SET
- * -------------------------------------------------------------------*/
+/* ---- SET ---- */
 
 /* The value of an item, or null for none. */
 static void reply_item(const struct command_env *env,
@@ -229,8 +227,7 @@ void command_getset(struct command_env *env, uint32_t argc,
     set_key(env, argv[1], argv[2], &o, 0, reply);
 }
 
-/* ---- SETEX, PSETEX: key, time, value
- * ----------------------------------------*/
+/* ---- SETEX, PSETEX: key, time, value ---- */
 
 static bool setex_time(const struct bytes *argv, uint64_t now_ms,
                        uint64_t *at_ms, struct buffer *reply)
@@ -263,8 +260,7 @@ void command_setex(struct command_env *env, uint32_t argc,
     }
 }
 
-/* ---- GETEX
- * -----------------------------------------------------------------*/
+/* ---- GETEX ---- */
 
 /* Not the time: for a key that is absent it does not matter, as in Redis. */
 bool command_check_getex(uint32_t argc, const struct bytes *argv,

@@ -5,8 +5,7 @@
 
 #include "node/command_internal.h"
 
-/* ---- reads
- * -----------------------------------------------------------------*/
+/* ---- reads ---- */
 
 /* The value of an item, or null for none. */
 static void string_reply(const struct command_env *env,
@@ -67,8 +66,7 @@ void command_mget(struct command_env *env, uint32_t argc,
     }
 }
 
-/* ---- writes
- * ----------------------------------------------------------------*/
+/* ---- writes ---- */
 
 void command_setnx(struct command_env *env, uint32_t argc,
                    const struct bytes *argv, struct buffer *reply)

@@ -34,7 +34,6 @@ static const struct alias {
 enum {
     N_REDIS_NAMES = sizeof redis_names / sizeof *redis_names,
     N_ALIASES = sizeof aliases / sizeof *aliases,
-    SHOWN_MAX = 128,        /* of a client's text in an error */
     GET_PATTERNS_MAX = 128, /* each is compared with each name */
     SET_PAIRS_MAX = 64      /* each is looked for among those before it */
 };
@@ -138,12 +137,12 @@ static bool is_name(struct bytes given, const char *name)
 
 static void refuse(struct bytes name, const char *why, struct buffer *reply)
 {
-    int shown = name.size < SHOWN_MAX ? (int)name.size : SHOWN_MAX;
+    struct resp_shown shown = resp_shown(name);
 
     resp_errorf(reply,
                 "ERR CONFIG SET failed (possibly related to argument '%.*s') "
                 "- %s",
-                shown, shown > 0 ? (const char *)name.data : "", why);
+                shown.size, shown.text, why);
 }
 
 static int set_alias(struct config *c, const struct alias *alias,
@@ -201,13 +200,13 @@ static bool set_all(struct config *c, uint32_t argc, const struct bytes *argv,
 
     for (uint32_t i = 2; i + 1 < argc; i += 2) {
         int rc = set_one(c, argv[i], argv[i + 1], &info);
-        int shown = argv[i].size < SHOWN_MAX ? (int)argv[i].size : SHOWN_MAX;
+        struct resp_shown shown = resp_shown(argv[i]);
 
         if (rc == ERR_NOTFOUND) {
             resp_errorf(reply,
                         "ERR Unknown option or number of arguments for CONFIG "
                         "SET - '%.*s'",
-                        shown, shown > 0 ? (const char *)argv[i].data : "");
+                        shown.size, shown.text);
             return false;
         }
         if (rc == 0 && is_twice(argv, i)) {
@@ -266,12 +265,8 @@ static void help(struct buffer *reply)
         "HELP",
         "    Prints this help.",
     };
-    size_t n = sizeof lines / sizeof *lines;
 
-    resp_array(reply, n);
-    for (size_t i = 0; i < n; i++) {
-        resp_simple(reply, lines[i]);
-    }
+    resp_lines(reply, lines, sizeof lines / sizeof *lines);
 }
 
 void config_command(struct config *c, const struct config_hooks *hooks,

@@ -44,8 +44,7 @@ void conn_close(struct conn *c)
     uv_close((uv_handle_t *)&c->tcp, closed);
 }
 
-/* ---- writing
- * ---------------------------------------------------------------*/
+/* ---- writing ---- */
 
 static void shut(uv_shutdown_t *req, int status)
 {
@@ -185,8 +184,7 @@ static void output_added(void *ctx)
     }
 }
 
-/* ---- reading
- * ---------------------------------------------------------------*/
+/* ---- reading ---- */
 
 static bool may_read(const struct conn *c)
 {
@@ -395,8 +393,7 @@ void conn_resume(struct conn *c)
     }
 }
 
-/* ---- life
- * ------------------------------------------------------------------*/
+/* ---- life ---- */
 
 static void refuse(struct conn *c)
 {

@@ -34,7 +34,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/resp.h"
 #include "raftlog/block.h"
 
 enum { RING_SIZE_MIN = 64 };

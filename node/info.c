@@ -5,7 +5,6 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -317,15 +316,13 @@ static void put_calls(struct buffer *b, const struct info_facts *f)
 {
     unsigned n;
     const struct command *table = command_table(&n);
+    char name[COMMAND_NAME_MAX];
     for (unsigned i = 0; i < n && f->calls != NULL; i++) {
         if (f->calls[i] == 0) {
             continue;
         }
-        buffer_printf(b, "cmdstat_");
-        for (const char *c = table[i].name; *c != '\0'; c++) {
-            buffer_printf(b, "%c", *c | 0x20);
-        }
-        buffer_printf(b, ":calls=%" PRIu64 "\r\n", f->calls[i]);
+        (void)command_name_lower(table[i].name, name);
+        buffer_printf(b, "cmdstat_%s:calls=%" PRIu64 "\r\n", name, f->calls[i]);
     }
 }
 

@@ -119,7 +119,7 @@ static int proposal_decode_command(struct byte_reader *r, struct proposal *p)
      * is left takes no memory. */
     if ((c->flags & COMMAND_WRITE) == 0 || n_rest > byte_left(r) ||
         n_rest >= PROPOSAL_ARGS_MAX ||
-        !command_arity_fits(c, (uint32_t)n_rest + 1)) {
+        !command_arity_fits(c->arity, (uint32_t)n_rest + 1)) {
         return ERR_CORRUPT;
     }
     p->argc = (uint32_t)n_rest + 1;

@@ -63,22 +63,34 @@ enum resp_status resp_parse(struct resp_parser *p, const uint8_t *data,
  * known: the reader makes room once instead of doubling. */
 size_t resp_wanted(const struct resp_parser *p);
 
-/* ---- replies
- * ---------------------------------------------------------------*/
+/* ---- replies ---- */
 void resp_simple(struct buffer *b, const char *text); /* +text */
 void resp_error(struct buffer *b, const char *text);  /* -text */
 void resp_errorf(struct buffer *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void resp_integer(struct buffer *b, int64_t v);
 void resp_bulk(struct buffer *b, const void *data, size_t size);
-void resp_null(struct buffer *b);            /* $-1 */
-void resp_null_array(struct buffer *b);      /* *-1 */
-void resp_array(struct buffer *b, size_t n); /* *n */
+void resp_null(struct buffer *b);                   /* $-1 */
+void resp_null_array(struct buffer *b);             /* *-1 */
+void resp_array(struct buffer *b, size_t n);        /* *n */
+void resp_text(struct buffer *b, const char *text); /* resp_bulk of it */
+/* What HELP tells: an array of simple strings. */
+void resp_lines(struct buffer *b, const char *const *lines, size_t n);
 
-/* ---- version 3
- * -----------------------------------------------------------------*/
+/* The front of what a client sent, for "%.*s" of an error, which ends at a zero
+ * byte; resp_error makes blanks of line ends. */
+enum { RESP_SHOWN_MAX = 128 }; /* as Redis */
+struct resp_shown {
+    int size;
+    const char *text; /* borrowed */
+};
+struct resp_shown resp_shown(struct bytes raw);
+
+/* ---- version 3 ---- */
 void resp_map(struct buffer *b, size_t n); /* %n: n pairs follow */
 void resp_set(struct buffer *b, size_t n); /* ~n */
+/* n pairs follow: a map, or an array of version 2. */
+void resp_pairs(struct buffer *b, bool resp3, size_t n);
 /* Turn the null replies in the bytes behind `from`, which are whole replies of
  * version 2, into those of version 3. In place; replies never grow. */
 void resp3_convert(struct buffer *b, size_t from);

@@ -57,11 +57,6 @@ static void reply_set(struct buffer *reply, bool done)
     }
 }
 
-static void reply_text(struct buffer *reply, const char *text)
-{
-    resp_bulk(reply, text, strlen(text));
-}
-
 /* ---- HELLO and RESET ---- */
 
 static void hello(struct session *session, uint32_t argc,
@@ -78,26 +73,22 @@ static void hello(struct session *session, uint32_t argc,
         (void)number_parse(argv[1], &version);
     }
     session->resp3 = version == 3;
-    if (session->resp3) {
-        resp_map(reply, 7);
-    } else {
-        resp_array(reply, 14);
-    }
-    reply_text(reply, "server");
-    reply_text(reply, "redis");
-    reply_text(reply, "version");
-    reply_text(reply, INFO_REDIS_VERSION);
-    reply_text(reply, "proto");
+    resp_pairs(reply, session->resp3, 7);
+    resp_text(reply, "server");
+    resp_text(reply, "redis");
+    resp_text(reply, "version");
+    resp_text(reply, INFO_REDIS_VERSION);
+    resp_text(reply, "proto");
     resp_integer(reply, version);
-    reply_text(reply, "id");
+    resp_text(reply, "id");
     resp_integer(reply, (int64_t)session->id);
-    reply_text(reply, "mode");
-    reply_text(reply,
-               session->service->options.redirect ? "cluster" : "standalone");
-    reply_text(reply, "role");
+    resp_text(reply, "mode");
+    resp_text(reply,
+              session->service->options.redirect ? "cluster" : "standalone");
+    resp_text(reply, "role");
     /* Every node takes writes, and passes them to the leader itself. */
-    reply_text(reply, "master");
-    reply_text(reply, "modules");
+    resp_text(reply, "master");
+    resp_text(reply, "modules");
     resp_array(reply, 0);
 }
 
@@ -123,12 +114,9 @@ static void put_name(struct buffer *b, const char *label, struct bytes name)
 static void put_client(struct buffer *b, const struct session *of)
 {
     uint64_t now = service_now_ms(of->service);
-    char command[32] = "NULL";
+    char command[COMMAND_NAME_MAX] = "NULL";
     if (of->last_command != NULL) {
-        (void)snprintf(command, sizeof command, "%s", of->last_command->name);
-        for (char *c = command; *c != '\0'; c++) {
-            *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
-        }
+        (void)command_name_lower(of->last_command->name, command);
     }
     buffer_printf(b, "id=%" PRIu64, of->id);
     if (of->address[0] != '\0') {
@@ -295,11 +283,8 @@ static void client_help(struct buffer *reply)
         "HELP",
         "    Prints this help.",
     };
-    size_t n = sizeof lines / sizeof *lines;
-    resp_array(reply, n);
-    for (size_t i = 0; i < n; i++) {
-        resp_simple(reply, lines[i]);
-    }
+
+    resp_lines(reply, lines, sizeof lines / sizeof *lines);
 }
 
 static void client(struct session *session, uint32_t argc,

@@ -32,8 +32,7 @@ void store_free(struct store *s)
     free(s);
 }
 
-/* ---- state hash
- * ------------------------------------------------------------*/
+/* ---- state hash ---- */
 
 static void hash_add(struct checksum128 *sum, struct checksum128 v)
 {
@@ -54,8 +53,7 @@ struct checksum128 store_hash(const struct store *s)
     return s->hash;
 }
 
-/* ---- items
- * -----------------------------------------------------------------*/
+/* ---- items ---- */
 
 struct store_item *store_get(struct store *s, struct bytes key)
 {

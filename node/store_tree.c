@@ -5,13 +5,11 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "node/store_node.h"
 #include "raftlog/err.h"
 
-/* ---- search
- * ----------------------------------------------------------------*/
+/* ---- search ---- */
 
 /* Which child of an inner node a key belongs to. */
 static unsigned tree_child_of(const struct tree_node *n, struct bytes key)
@@ -62,8 +60,7 @@ struct store_item *tree_first(const struct tree *t)
     return n->n > 0 ? n->keys[0] : NULL;
 }
 
-/* ---- insertion
- * -------------------------------------------------------------*/
+/* ---- insertion ---- */
 
 /* Split the full child i of a node that has room. A key that goes behind all
  * others of the child is likely the next of a rising sequence: the left half
@@ -149,8 +146,7 @@ int tree_insert(struct tree *t, struct store_item *item)
     return 0;
 }
 
-/* ---- removal
- * ---------------------------------------------------------------*/
+/* ---- removal ---- */
 
 /* Forget a child of a node and the separator to the left of it (to the right
  * of the first child). */
@@ -257,8 +253,7 @@ struct store_item *tree_remove(struct tree *t, struct bytes key)
     return item;
 }
 
-/* ---- visits
- * ----------------------------------------------------------------*/
+/* ---- visits ---- */
 
 static void tree_iter_push(struct tree_iter *it, const struct tree_node *n,
                            unsigned at)

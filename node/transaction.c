@@ -116,7 +116,7 @@ static int get_command(struct byte_reader *r, const struct command **command,
     /* Every argument takes a byte at least. */
     if (n_rest > byte_left(r) || n_rest >= PROPOSAL_ARGS_MAX ||
         !command_may_queue(*command) ||
-        !command_arity_fits(*command, (uint32_t)n_rest + 1)) {
+        !command_arity_fits((*command)->arity, (uint32_t)n_rest + 1)) {
         return ERR_CORRUPT;
     }
     *argc = (uint32_t)n_rest + 1;
