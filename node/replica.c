@@ -233,6 +233,7 @@ void replica_peer(struct replica *r, uint64_t id, bool connected)
     } else {
         outbound_peer_lost(r, peer);
         peer->told_in_term = 0;
+        peer->offered_index = 0;
         handover_peer_lost(r, id);
     }
     r->events.peer(r->events.ctx, id, connected);

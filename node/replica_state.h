@@ -77,6 +77,7 @@ struct replica_peer {
     struct replica *replica;
     /* Snapshot offered or being fetched by the peer. */
     uint64_t offered_ms, fetched_ms;
+    uint64_t offered_index;   /* over this connection */
     struct chunk_job *chunks; /* being read for it, in order */
     unsigned n_chunks;
     uint64_t fetch_credit, fetch_credit_ms; /* bytes; rate limit */
@@ -367,6 +368,9 @@ int snapshotter_load(const char *dir, const struct snapshot_manifest *manifest,
 /* ---- snapshot_serve.c ---- */
 void serve_offer(struct replica *r, const struct raft_message *m);
 void serve_fetch(struct replica *r, const struct wire_message *m);
+/* How many entries at and below index the peers of a leader still need: those
+ * that are connected and not too far behind. */
+uint64_t serve_needs(const struct replica *r, uint64_t index);
 /* Whether a peer is fetching from us. */
 bool serve_active(const struct replica *r);
 void serve_tick(struct replica *r);

@@ -6,6 +6,12 @@
  * on after a restart of either side, and after a change of leader if the new
  * one has the same files.
  *
+ * While a peer installs what it was offered, and goes on from there, the leader
+ * keeps the log that it needs next (serve_needs): with few trailing entries and
+ * many writes it would be behind the log again when it is through, and again
+ * with the next snapshot. So long as it is connected, and not for ever: who
+ * falls further behind than a few snapshots' worth of log gets the next one.
+ *
  * Repeated offers are swallowed while a peer fetches (one transfer per peer),
  * because the core repeats them with every rejected heartbeat; the fields of an
  * offer are those of the manifest that is sent with it (C-RAFT.md 1.7). */
@@ -51,12 +57,55 @@ void serve_offer(struct replica *r, const struct raft_message *m)
         frame.body_at = frame.body;
         frame.body_size = (uint32_t)size;
         peer->offered_ms = now;
+        peer->offered_index = last->to;
         replica_trace(r, TRACE_INFO, "snapshot_offered to=%llu index=%llu",
                       (unsigned long long)peer->id,
                       (unsigned long long)last->to);
         outbound_send(r, peer->id, &frame);
     }
     free(data);
+}
+
+/* Log that is kept for one peer, in snapshots' worth of it. */
+enum { NEEDED_SNAPSHOTS_MAX = 4 };
+
+/* The entry that the next AppendEntries of a peer is anchored at. */
+static uint64_t anchor_of(const struct replica *r,
+                          const struct replica_peer *peer)
+{
+    raft_index match = 0;
+    (void)raft_match_index(&r->raft, peer->id, &match);
+    return match > peer->offered_index ? match : peer->offered_index;
+}
+
+uint64_t serve_needs(const struct replica *r, uint64_t index)
+{
+    const struct replica_options *o = &r->options;
+    uint64_t bytes_max = o->log_retention_bytes > 0
+                             ? o->log_retention_bytes
+                             : NEEDED_SNAPSHOTS_MAX * o->snapshot_log_bytes;
+    uint64_t entries_max = NEEDED_SNAPSHOTS_MAX * o->snapshot_entries;
+    uint64_t n = 0;
+    struct raftlog_stats log;
+
+    raftlog_get_stats(r->log, &log);
+    if (r->raft.state != RAFT_LEADER || log.no_space) {
+        return 0;
+    }
+    for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
+        const struct replica_peer *peer = &r->peers[i];
+        uint64_t at;
+        if (peer->id == 0 || !peer->connected) {
+            continue;
+        }
+        at = anchor_of(r, peer);
+        if (at + n <= index && at >= raftlog_first_index(r->log) &&
+            index - at < entries_max &&
+            raftlog_frame_bytes(r->log, at) <= bytes_max) {
+            n = index - at + 1;
+        }
+    }
+    return n;
 }
 
 bool serve_active(const struct replica *r)

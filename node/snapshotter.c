@@ -130,14 +130,16 @@ static void work(void *arg)
 static void next_slice(struct snapshotter *s);
 
 /* The log below a base, as much as stays for followers: trailing_entries, but
- * no more files than log_retention_bytes, and never less than the core has in
- * flight (B3). */
+ * of these no more files than log_retention_bytes, unless the core has more in
+ * flight (B3); and what those who are behind just now need (snapshot_serve.c).
+ */
 static uint64_t trailing(const struct replica *r, uint64_t index)
 {
     struct raftlog_file files[RETENTION_FILES_MAX];
     uint64_t keep = r->options.trailing_entries;
     uint64_t limit = r->options.log_retention_bytes;
     uint64_t bytes = 0;
+    uint64_t needed;
     size_t n = raftlog_files(r->log, files, RETENTION_FILES_MAX);
     for (size_t i = n; limit > 0 && n <= RETENTION_FILES_MAX && i-- > 0;) {
         bytes += files[i].file_bytes;
@@ -150,8 +152,11 @@ static uint64_t trailing(const struct replica *r, uint64_t index)
     if (keep < r->options.inflight_entries) {
         keep = r->options.inflight_entries;
     }
-    return keep < r->options.trailing_entries ? keep
-                                              : r->options.trailing_entries;
+    keep =
+        keep < r->options.trailing_entries ? keep : r->options.trailing_entries;
+    needed = serve_needs(r, index);
+    keep = keep > needed ? keep : needed;
+    return keep < UINT32_MAX ? keep : UINT32_MAX; /* the core's width */
 }
 
 /* Whether the loop and the disk have had as much of this as the rate allows. */

@@ -100,11 +100,13 @@ static void setup(void)
     solo_open(&a, 1, 3);
     a.r->options.trailing_entries = 1;
     solo_lead(&a);
+    replica_peer(a.r, 3, false); /* not there: no log is kept for it */
     write_keys(0, N_KEYS);
     assert_int_equal(replica_snapshot(a.r), 0);
     solo_settle(&a);
     assert_int_equal(solo_status(&a).snapshot_index,
                      solo_status(&a).applied_index);
+    replica_peer(a.r, 3, true);
     solo_open(&b, 3, 3);
     b.now_ms = a.now_ms;
     solo_connect_all(&b);
@@ -356,6 +358,65 @@ static void test_backlog_does_not_spin_while_installing(void **state)
     teardown();
 }
 
+/* With hardly any trailing entries each snapshot of the leader would send those
+ * who have just installed one back for the next, for as long as it writes. */
+static void test_leader_keeps_its_log_for_who_installs(void **state)
+{
+    uint64_t first;
+    (void)state;
+    setup();
+    first = solo_status(&a).snapshot_index;
+    exchange_until(true, NULL);
+    write_keys(N_KEYS, 200);
+    assert_int_equal(replica_snapshot(a.r), 0);
+    solo_settle(&a);
+    assert_true(solo_status(&a).snapshot_index > first + 200 - 10);
+    assert_true(raftlog_first_index(a.r->log) <= first + 1);
+    b.jobs_held = false;
+    exchange(60, NULL);
+    assert_int_equal(b.jumped_to, first);
+    assert_int_equal(solo_status(&b).applied_index,
+                     solo_status(&a).applied_index);
+    assert_true(same_state());
+    /* It has caught up: the next one lets go. */
+    write_keys(N_KEYS + 200, 50);
+    exchange(10, NULL);
+    assert_int_equal(replica_snapshot(a.r), 0);
+    solo_settle(&a);
+    assert_int_equal(raftlog_first_index(a.r->log),
+                     solo_status(&a).snapshot_index);
+    teardown();
+}
+
+/* But not for who is not there, nor for who falls ever further behind. */
+static void test_leader_keeps_no_log_for_who_is_lost(void **state)
+{
+    (void)state;
+    setup();
+    exchange_until(true, NULL);
+    replica_peer(a.r, 3, false);
+    write_keys(N_KEYS, 200);
+    assert_int_equal(replica_snapshot(a.r), 0);
+    solo_settle(&a);
+    assert_int_equal(raftlog_first_index(a.r->log),
+                     solo_status(&a).snapshot_index);
+    teardown();
+}
+
+static void test_leader_keeps_no_more_log_than_a_limit(void **state)
+{
+    (void)state;
+    setup();
+    exchange_until(true, NULL);
+    a.r->options.snapshot_log_bytes = 10000;
+    write_keys(N_KEYS, 200);
+    assert_int_equal(replica_snapshot(a.r), 0);
+    solo_settle(&a);
+    assert_int_equal(raftlog_first_index(a.r->log),
+                     solo_status(&a).snapshot_index);
+    teardown();
+}
+
 static void test_fetch_ends_when_the_log_has_caught_up(void **state)
 {
     char kinds[401];
@@ -559,6 +620,9 @@ int main(void)
         cmocka_unit_test(test_snapshot_in_slices_keeps_its_moment),
         cmocka_unit_test(test_second_snapshot_is_refused_while_one_runs),
         cmocka_unit_test(test_backlog_does_not_spin_while_installing),
+        cmocka_unit_test(test_leader_keeps_its_log_for_who_installs),
+        cmocka_unit_test(test_leader_keeps_no_log_for_who_is_lost),
+        cmocka_unit_test(test_leader_keeps_no_more_log_than_a_limit),
         cmocka_unit_test(test_fetch_ends_when_the_log_has_caught_up),
         cmocka_unit_test(test_given_up_fetch_ends_before_the_next_begins),
         cmocka_unit_test(test_offer_unlike_its_manifest_is_refused),
