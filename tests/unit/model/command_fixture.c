@@ -99,6 +99,21 @@ void check_other_type(struct fixture *f, const char *const *lines)
     }
 }
 
+void check_pattern_limit(struct fixture *f, uint32_t argc, struct bytes *argv,
+                         const char *want)
+{
+    static const uint8_t pattern[4097];
+    struct bytes *last = &argv[argc - 1];
+
+    last->data = pattern;
+    last->size = sizeof pattern - 1;
+    run_args(f, argc, argv);
+    assert_reply(f, "the longest pattern", want);
+    last->size++;
+    run_args(f, argc, argv);
+    assert_reply(f, "a longer pattern", "-ERR pattern is too long\r\n");
+}
+
 uint64_t expire_ms_of(const struct fixture *f, const char *key)
 {
     struct bytes name = {(const uint8_t *)key, strlen(key)};

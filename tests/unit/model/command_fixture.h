@@ -43,6 +43,10 @@ void check(struct fixture *f, const char *line, const char *want);
 /* Make k a key of a type that no command knows, and see that each of these
  * lines (NULL behind the last) is refused for it. */
 void check_other_type(struct fixture *f, const char *const *lines);
+/* The last argument is a pattern: the longest there may be is taken, with this
+ * reply, and a longer one is refused. */
+void check_pattern_limit(struct fixture *f, uint32_t argc, struct bytes *argv,
+                         const char *want);
 /* When a key that is there expires; 0: never. */
 uint64_t expire_ms_of(const struct fixture *f, const char *key);
 

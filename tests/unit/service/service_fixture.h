@@ -129,7 +129,8 @@ void answer(struct node *n, uint64_t id, uint64_t term, int status,
 #define PONG "+PONG\r\n"
 #define QUEUED "+QUEUED\r\n"
 #define NONE "$-1\r\n"
-#define BROKEN "*-1\r\n"
+#define EXECUTED "*1\r\n+OK\r\n" /* EXEC of one write */
+#define BROKEN "*-1\r\n"         /* EXEC of a watch that has noticed */
 #define ABORTED                                                                \
     "-EXECABORT Transaction discarded because of previous errors.\r\n"
 

@@ -224,10 +224,10 @@ static void test_session_many_pending_stop_reading(void **state)
 
 static void test_session_many_bytes_are_busy(void **state)
 {
-    const uint64_t two =
-        sizeof(struct request) + 20; /* up to the limit, and one above it */
+    /* The second request goes over it, and the third finds it so. */
+    const uint64_t max = sizeof(struct request) + 20;
     struct node *n =
-        open_node(state, 1, (struct service_options){.pending_bytes_max = two});
+        open_node(state, 1, (struct service_options){.pending_bytes_max = max});
     pipeline(n->a, "INCR n", "INCR n");
     submit(n->b, "INCR n");
     expect_prefix(n->b, "-BUSY");

@@ -144,7 +144,7 @@ static void test_transaction_reset_drops_queue_and_watches(void **state)
     run(n->a, "EXEC", "-ERR EXEC without MULTI\r\n");
     run(n->b, "SET k 1", OK);
     multi(n->a, "SET mark 2");
-    run(n->a, "EXEC", "*1\r\n+OK\r\n");
+    run(n->a, "EXEC", EXECUTED);
 }
 
 static void test_transaction_quit_drops_the_queue(void **state)
@@ -200,7 +200,7 @@ static void test_transaction_without_a_leader_is_not_executed(void **state)
     changed(n, 7, 1);
     assert_int_equal(n->replica.n_entries, 0);
     multi(n->a, "SET k 1");
-    run(n->a, "EXEC", "*1\r\n+OK\r\n");
+    run(n->a, "EXEC", EXECUTED);
 }
 
 static const char *leader_address(void *ctx, uint64_t id)
@@ -285,7 +285,7 @@ static void test_transaction_memory_of_all_clients_is_bounded(void **state)
     run(n->b, "SET k 2", QUEUED);
     run(n->a, "SET k 3", refused);
     run(n->a, "EXEC", ABORTED);
-    run(n->b, "EXEC", "*1\r\n+OK\r\n");
+    run(n->b, "EXEC", EXECUTED);
     run(n->a, "WATCH k", refused);
     multi(n->a, "SET k 3");
     run(n->a, "SET k 4", QUEUED);

@@ -2,8 +2,6 @@
  * between EXEC and the index at which it is applied, and pipelines. */
 #include "tests/unit/service/service_fixture.h"
 
-#define EXECUTED "*1\r\n+OK\r\n"
-
 /* WATCH k, MULTI and a first command. */
 static void watch_then_multi(struct client *c, const char *line)
 {
@@ -309,7 +307,7 @@ static void test_watch_given_up_in_a_pipeline_does_not_count(void **state)
         submit(n->b, "SET k changed"); /* before an EXEC that came too early */
         submit(n->a, "EXEC");
         settle(n);
-        snprintf(want, sizeof want, OK "%s%s" OK QUEUED "*1\r\n+OK\r\n",
+        snprintf(want, sizeof want, OK "%s%s" OK QUEUED EXECUTED,
                  i >= 2 ? OK : "", answers[i]);
         expect(n->a, want);
     }
