@@ -471,6 +471,9 @@ static void fire_timeout(struct replica *r, uint64_t now)
         return;
     }
     if (raft_state(&r->raft) == RAFT_FOLLOWER && !forgot_may_campaign(r)) {
+        /* The core never lets go of its leader without a timeout, and as long
+         * as there is one nobody asks for logs or goes to a later term. */
+        filter_silent_leader(r);
         r->timer_fired_ms = now + r->options.election_timeout_ms / 4;
         return;
     }

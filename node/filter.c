@@ -103,7 +103,7 @@ static bool filter_vote_result(struct replica *r,
  * leader only when its own timer has run out. A leader unheard of for the
  * minimum election timeout is none (Raft thesis 4.2.3 asks no more), nor is
  * one that a majority has lost. */
-static void forget_silent_leader(struct replica *r)
+void filter_silent_leader(struct replica *r)
 {
     struct raft *raft = &r->raft;
     if (raft->state == RAFT_FOLLOWER &&
@@ -123,7 +123,7 @@ bool filter_message(struct replica *r, struct raft_message *m)
     case RAFT_APPEND_ENTRIES_RESULT:
         return filter_append_result(r, m->server_id, &m->append_entries_result);
     case RAFT_REQUEST_VOTE:
-        forget_silent_leader(r);
+        filter_silent_leader(r);
         return forgot_filter_vote(r, &m->request_vote);
     case RAFT_REQUEST_VOTE_RESULT:
         return filter_vote_result(r, &m->request_vote_result);

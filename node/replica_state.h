@@ -273,6 +273,8 @@ unsigned replica_n_voters_connected(struct replica *r);
 /* Check and rewrite a decoded message before it is stepped. Returns false when
  * it must be dropped. */
 bool filter_message(struct replica *r, struct raft_message *m);
+/* A leader that was not heard for an election timeout is none. */
+void filter_silent_leader(struct replica *r);
 /* Before an AppendEntries with a configuration at its head (B2). */
 void filter_before_change(struct replica *r, const struct raft_message *m);
 

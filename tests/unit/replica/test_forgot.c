@@ -276,6 +276,33 @@ static void test_forgot_question_is_answered_in_its_term(void **state)
     solo_close(&s);
 }
 
+/* A leader that it followed for a moment and whose entries never came: when too
+ * many have forgotten, the others wait for its answer in their term. */
+static void test_forgot_silent_leader_is_let_go(void **state)
+{
+    const struct wire_message *told;
+    struct wire_message m = solo_message(WIRE_LOG_QUESTION);
+    (void)state;
+    forget(3);
+    solo_append(&s, LEADER, 4, 9, 4, 3, "", 0, 3);
+    solo_settle(&s);
+    assert_true(solo_status(&s).forgot);
+    assert_int_equal(replica_leader(s.r), LEADER);
+    replica_peer(s.r, LEADER, false);
+    solo_forget(&s);
+    solo_advance(&s, 3 * ELECTION_MS);
+    assert_int_equal(replica_leader(s.r), 0);
+    assert_true(solo_count(&s, OTHER, WIRE_LOG_QUESTION) > 0);
+    assert_int_equal(solo_count(&s, 0, WIRE_REQUEST_VOTE), 0);
+    m.as.log_end.term = 7;
+    solo_receive(&s, OTHER, &m);
+    solo_settle(&s);
+    told = solo_last(&s, OTHER, WIRE_LOG_ANSWER);
+    assert_non_null(told);
+    assert_int_equal(told->as.log_end.term, 7);
+    solo_close(&s);
+}
+
 /* Others must not wait for a node that will not stand. */
 static void test_forgot_node_is_never_the_chosen_one(void **state)
 {
@@ -326,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_forgot_best_of_all_campaigns),
         cmocka_unit_test(test_forgot_only_voter_goes_on),
         cmocka_unit_test(test_forgot_question_is_answered_in_its_term),
+        cmocka_unit_test(test_forgot_silent_leader_is_let_go),
         cmocka_unit_test(test_forgot_node_is_never_the_chosen_one),
         cmocka_unit_test(test_forgot_configurations_are_durable_at_once),
     };
