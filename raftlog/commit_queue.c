@@ -7,13 +7,12 @@
  *      or reset and as many entries as fit;
  *   3. nothing fits the active segment: space_rotate, whose job pumps again.
  * Under a weaker sync policy a frame of plain entries is written without being
- * synced (sync.c); any other one, and a rotation, waits until nothing before it
- * is unsynced.
- * A completion moves the durable index and pumps again, so that whatever came
- * meanwhile is in the next frame. A hard state may be in flight beside a frame
- * of entries that were handed over earlier; a frame never starts while a hard
- * state is not durable, so term and vote are never later than the entries that
- * follow them.
+ * synced (sync.c), unless a sync is behind; any other one, and a rotation,
+ * waits until nothing before it is unsynced. A completion moves the durable
+ * index and pumps again, so that whatever came meanwhile is in the next frame.
+ * A hard state may be in flight beside a frame of entries that were handed over
+ * earlier; a frame never starts while a hard state is not durable, so term and
+ * vote are never later than the entries that follow them.
  *
  * Failure cases: a write that fails is reported through io.fatal and nothing
  * is written any more: after a failed sync nobody knows what the disk holds,
@@ -292,7 +291,7 @@ void commit_pump(struct raftlog *log)
         sync_start(log);
     }
     if (log->frame.active || log->rotating || hard_due(log) || log->stopped ||
-        (!entries && !log->reset_pending)) {
+        (!entries && !log->reset_pending) || sync_holds(log)) {
         return;
     }
     p = plan_entries(log, space_left(log));

@@ -184,6 +184,9 @@ bool sync_is_weak(const struct raftlog *log);
 bool sync_is_pending(const struct raftlog *log);
 /* Whether the policy asks for a sync now. */
 bool sync_is_due(const struct raftlog *log);
+/* Whether so much was written beside a sync that the next frame waits for it.
+ */
+bool sync_holds(const struct raftlog *log);
 /* Start one unless one is under way. */
 void sync_start(struct raftlog *log);
 void sync_complete(struct raftlog *log);

@@ -479,6 +479,9 @@ void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out)
     if (w->active) {
         uint64_t age = log->io.now_ms(log->io.ctx) - w->started_ms;
         out->oldest_write_ms = age > 0 ? age : 1;
+    } else if (sync_holds(log)) {
+        uint64_t age = log->io.now_ms(log->io.ctx) - log->unsynced_since_ms;
+        out->oldest_write_ms = age > 0 ? age : 1;
     }
     out->no_space = log->no_space;
     out->sync_method =

@@ -275,9 +275,11 @@ struct raftlog_stats {
     uint64_t unsynced_entries;
     struct raftlog_sync_policy sync; /* in force */
     const char *sync_policy;         /* its name */
-    uint64_t oldest_write_ms;        /* age of the write in flight, 0: none */
-    bool no_space;                   /* a segment could not be prepared */
-    const char *sync_method;         /* "aio" or "thread" */
+    /* Age of the write in flight, or of a sync that writes wait for; 0: none.
+     */
+    uint64_t oldest_write_ms;
+    bool no_space;           /* a segment could not be prepared */
+    const char *sync_method; /* "aio" or "thread" */
 };
 void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out);
 /* How long writes and syncs took, and what a frame of entries held, since the

@@ -8,6 +8,10 @@
  *   frame written -> persisted index        (the process may be killed)
  *   sync done     -> durable index          (the power may go)
  *
+ * A sync may take long. Beside it another batch may be written, or for another
+ * interval; then the frames wait for its end, so that a power cut never takes
+ * more than twice what the policy says, however slow the disk is.
+ *
  * What stays as under `always`:
  *   - term and vote: each one is a durable write;
  *   - frames that carry an act (truncation, reset, clean mark, watermark) or
@@ -246,6 +250,19 @@ bool sync_is_due(const struct raftlog *log)
            p->policy == RAFTLOG_SYNC_ALWAYS ||
            (p->policy == RAFTLOG_SYNC_BATCH &&
             log->unsynced_entries >= p->batch_entries) ||
+           log->io.now_ms(log->io.ctx) - log->unsynced_since_ms >=
+               p->interval_ms;
+}
+
+bool sync_holds(const struct raftlog *log)
+{
+    const struct raftlog_sync_policy *p = &log->options.sync;
+    if (!log->syncing.active || !sync_is_weak(log)) {
+        return false;
+    }
+    return (p->policy == RAFTLOG_SYNC_BATCH &&
+            log->unsynced_entries - log->syncing.n_entries >=
+                p->batch_entries) ||
            log->io.now_ms(log->io.ctx) - log->unsynced_since_ms >=
                p->interval_ms;
 }
