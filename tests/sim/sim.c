@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 void sim_options_init(struct sim_options *o, uint64_t seed)
@@ -63,6 +64,7 @@ void sim_close(struct sim *sim)
     }
     sim_clients_close(sim);
     sim_moments_close(sim);
+    free(sim->written.at);
     sim_net_close(&sim->net);
     sim_check_close(&sim->check);
     sim_clock_close(&sim->clock);

@@ -7,7 +7,9 @@
  *   sim_client, sim_history        clients, and what they saw
  *   sim_lease                      when keys of theirs may and must expire
  *   sim_transaction                their transactions, and accounts
+ *   sim_ask                        WAIT, and leadership handed over for them
  *   sim_check                      invariants, watched from outside
+ *   sim_loss                       what power cuts may take, and what then
  *   sim_fault, sim_aim             random and aimed faults
  *   sim_plan                       one run from seed to verdict (sim_run)
  *   sim_scenario                   readable scenario text
@@ -28,6 +30,8 @@
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_cover.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/sim/sim_fault.h"
+#include "tests/sim/sim_loss.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_random.h"
 
@@ -52,6 +56,7 @@ struct sim_options {
     unsigned request_timeout_ms;
     unsigned stale_read_max_ms; /* 0: no client is content with stale reads */
     bool weak_syncs;      /* nodes draw their sync policies, and new ones */
+    bool majority_cuts;   /* power cuts of more nodes than a minority */
     unsigned skew_ms_max; /* of wall clocks, either way, at first */
     bool flush_late; /* several events of a node before one replica_flush */
 };
@@ -73,27 +78,6 @@ struct sim_job {
 struct sim_deferred {
     struct sim_deferred *next;
     uint64_t kind, arg;
-};
-
-enum sim_aim_kind {
-    SIM_AIM_NONE,
-    SIM_AIM_DISK,
-    SIM_AIM_SEND,
-    SIM_AIM_TRACE,
-    SIM_AIM_TRUNCATION /* then DISK: the log's next writes */
-};
-
-/* A crash waiting for its moment. */
-struct sim_aim {
-    enum sim_aim_kind kind;
-    unsigned operations; /* DISK: mask of enum sim_disk_operation */
-    bool after;          /* DISK: behind the operation, else before it */
-    const char *text;    /* DISK: part of the path; TRACE: start of the line */
-    unsigned messages;   /* SEND: mask of 1 << enum wire_type */
-    bool granted_only;   /* SEND: votes that were given */
-    unsigned countdown;  /* let so many pass */
-    bool power_cut;
-    enum sim_cover_point cover;
 };
 
 /* A bit of a file that is not what was written. */
@@ -131,6 +115,7 @@ struct sim_node {
     struct raftlog_sync_policy sync; /* of its next life, and this one */
     bool unsynced; /* it is down, and a power cut would take something */
     bool lossy;    /* a power cut took something, and it is not back yet */
+    struct sim_unsynced at_risk; /* sim_loss.c */
 
     int64_t clock_skew_ms;   /* of the wall clock */
     uint64_t monotonic_base; /* ms */
@@ -171,7 +156,8 @@ void sim_node_pause(struct sim_node *n, bool paused);
 /* A sync policy for this life and the next ones; draw: any. */
 void sim_node_set_sync(struct sim_node *n,
                        const struct raftlog_sync_policy *policy);
-struct raftlog_sync_policy sim_sync_draw(struct sim_random *random);
+struct raftlog_sync_policy sim_sync_draw(const struct sim *sim,
+                                         struct sim_random *random);
 void sim_node_wipe(struct sim_node *n); /* of a node that is down */
 /* Damage a file of a node that is down; false: no such byte. */
 bool sim_node_rot(struct sim_node *n, const char *path, uint64_t offset,
@@ -220,6 +206,12 @@ struct sim_check {
 };
 
 void sim_check_close(struct sim_check *c);
+struct sim_ledger_entry *sim_check_entry(struct sim_check *c, uint64_t index);
+/* How many nodes but one (0: none) have a committed entry on disk, or had it
+ * when they said so. */
+unsigned sim_check_holders(struct sim *sim, uint64_t index, unsigned except);
+/* Whether the node was seen to lead in a term above this one. */
+bool sim_check_led(const struct sim *sim, unsigned id, uint64_t above);
 /* After each event of a node. */
 void sim_check_node(struct sim_node *n);
 /* When it was started, before it runs. */
@@ -253,6 +245,9 @@ enum sim_op_kind {
     SIM_OP_PEXPIRE,
     SIM_OP_PERSIST,
     SIM_OP_PTTL,
+    /* Of no key; see sim_ask.c. */
+    SIM_OP_WAIT,
+    SIM_OP_LEADER,
     /* Of several commands each; see sim_transaction.c. */
     SIM_OP_WATCH,
     SIM_OP_CAS,
@@ -271,6 +266,7 @@ struct sim_lease_fact {
 struct sim_key {
     char name[16];
     bool counter;
+    struct linear_state initial; /* before the history */
     struct linear_op *ops;
     size_t n_ops, capacity;
     struct linear_lease *leases; /* those of the history, with facts */
@@ -292,7 +288,10 @@ struct sim_op {
     int64_t ttl_ms;      /* SETPX, PEXPIRE */
     int64_t result;      /* CAS: the number set */
     unsigned account[2]; /* TRANSFER: from, to */
-    unsigned n_replies;  /* that have come, of an operation with several */
+    uint64_t term;       /* of the node that was asked, and whether it led */
+    bool led;
+    bool crossed;       /* entries were lost since it was submitted */
+    unsigned n_replies; /* that have come, of an operation with several */
     uint64_t started_us;
 };
 
@@ -320,6 +319,7 @@ struct sim_client {
     uint64_t patience_us;  /* gives a session up after */
     uint64_t last_sent_us;
     uint64_t n_ok, n_failed, n_unknown;
+    uint64_t wrote_index; /* of the session's writes; 0: none is known */
     enum sim_watch watch;
     bool watch_refused;
     unsigned watch_key;
@@ -353,6 +353,9 @@ size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
                           const uint8_t *end);
 /* Judge all histories; false: the run failed. */
 bool sim_history_check(struct sim *sim);
+/* Judge what was seen until now; from here on the keys are what they were
+ * before some of it. What is pending may have happened or not. */
+void sim_history_cut(struct sim *sim);
 /* Write the histories as JSON lines. */
 void sim_history_write(struct sim *sim, FILE *out);
 
@@ -374,6 +377,7 @@ int64_t sim_reply_number(const struct sim_reply *r);
 
 struct sim_account {
     int64_t min, max; /* what it may hold, by what was acknowledged and tried */
+    int64_t sure;     /* by what was acknowledged alone */
     int64_t last;     /* as last audited */
 };
 
@@ -395,6 +399,23 @@ bool sim_transaction_done(struct sim_client *c, struct sim_op *op,
 void sim_transaction_failed(struct sim_client *c, const struct sim_op *op);
 /* After the last audit, when all is quiet. */
 void sim_accounts_check(struct sim *sim);
+/* They hold what this store does: what was done is not known to be. */
+void sim_accounts_restart(struct sim *sim, struct store *store);
+
+/* ---- WAIT and LEADER TRANSFER (sim_ask.c) ---- */
+
+bool sim_is_ask(enum sim_op_kind kind);
+struct sim_op sim_ask_draw(struct sim_client *c);
+void sim_ask_submit(struct sim_client *c, const struct sim_op *op);
+/* The answer, no error. */
+void sim_ask_done(struct sim_client *c, const struct sim_op *op, int64_t reply);
+/* A write of the session was answered; an entry was applied, or taken back
+ * behind an index. */
+void sim_ask_wrote(struct sim_client *c, const struct sim_op *op);
+void sim_ask_applied(struct sim *sim, const struct proposal *p, uint64_t index);
+void sim_ask_cut(struct sim *sim, uint64_t last);
+/* Whether some node takes writes. */
+bool sim_takes_writes(struct sim *sim);
 
 /* ---- the order of what clients did (sim_moment.c) ---- */
 
@@ -419,36 +440,6 @@ size_t sim_lease_new(struct sim_key *key, enum sim_op_kind kind, int64_t tag);
 /* An entry was applied for the first time; the state's clock after it. */
 void sim_lease_applied(struct sim *sim, const struct proposal *p,
                        uint64_t clock_ms);
-
-/* ---- faults (sim_fault.c, sim_aim.c) ---- */
-
-struct sim_faults {
-    struct sim_random random;
-    bool active;
-    unsigned weights; /* mask of the kinds this run uses */
-    uint64_t mean_gap_us;
-    uint64_t n_faults;
-    uint64_t n_partitions;
-};
-
-void sim_faults_start(struct sim *sim);
-/* No more faults; heal, resume, restart, make room. */
-void sim_faults_stop(struct sim *sim);
-/* A drain has ended: the process stops soon. */
-void sim_node_drained(struct sim_node *n);
-/* Arm the aim of this name ("vote", "manifest", ...); false: unknown. */
-bool sim_aim_set(struct sim_node *n, const char *name, bool power_cut);
-const char *sim_aim_draw(struct sim_random *random); /* any name */
-/* Moments too rare to wait for with an aim drawn beforehand: when one begins,
- * an aim is sometimes set for what follows. */
-void sim_aim_provoke(struct sim_node *n, unsigned permille, const char *name,
-                     unsigned countdown_max);
-/* From the hooks: whether the moment has come. */
-void sim_aim_disk(struct sim_node *n, enum sim_disk_operation operation,
-                  const char *path, bool after);
-void sim_aim_sent(struct sim_node *n, const struct wire_frame *frame);
-void sim_aim_trace(struct sim_node *n, const char *line);
-void sim_aim_truncated(struct sim_node *n);
 
 /* ---- the whole ---- */
 
@@ -477,6 +468,11 @@ struct sim {
         size_t n, capacity;
         uint64_t n_ago;
     } moments; /* sim_moment.c */
+    struct sim_written {
+        struct sim_written_at *at; /* in order of the log */
+        size_t n, capacity;
+    } written; /* sim_ask.c */
+    struct sim_loss loss;
     struct sim_faults faults;
     uint64_t n_acknowledged;
     uint64_t n_crashes;

@@ -27,7 +27,7 @@ enum { VOTES_MAX = 256, SWEPT_WITHIN_MS = 2000 };
 
 /* ---- ledger ---- */
 
-static struct sim_ledger_entry *ledger_at(struct sim_check *c, uint64_t index)
+struct sim_ledger_entry *sim_check_entry(struct sim_check *c, uint64_t index)
 {
     if (index >= c->n_ledger) {
         uint64_t n = c->n_ledger == 0 ? 1024 : 2 * c->n_ledger;
@@ -71,7 +71,7 @@ static bool has_on_disk(const struct sim_node *n, uint64_t index, uint64_t term)
 {
     const struct raftlog *log;
 
-    if (n->lossy) {
+    if (sim_loss_took(n, index)) {
         return true;
     }
     if (!n->up) {
@@ -100,6 +100,19 @@ static bool majority_has(struct sim *sim, const struct raft_configuration *conf,
         }
     }
     return 2 * *n_has > n_voters;
+}
+
+unsigned sim_check_holders(struct sim *sim, uint64_t index, unsigned except)
+{
+    uint64_t term = sim_check_entry(&sim->check, index)->term;
+    unsigned n_has = 0;
+
+    for (unsigned id = 1; id <= sim->options.n_nodes; id++) {
+        /* Told in the event that committed it: not known yet. */
+        n_has += id != except &&
+                 (term == 0 || has_on_disk(&sim->nodes[id], index, term));
+    }
+    return n_has;
 }
 
 /* Around a change of members either configuration may have decided. */
@@ -133,7 +146,7 @@ static void check_commit(struct sim_node *n, uint64_t commit)
         index = first;
     }
     for (; index <= commit && index <= last && !sim->failed; index++) {
-        struct sim_ledger_entry *e = ledger_at(c, index);
+        struct sim_ledger_entry *e = sim_check_entry(c, index);
         uint64_t term = raftlog_term(log, index);
         if (e->term == 0) {
             e->term = term;
@@ -162,8 +175,8 @@ static void check_commit(struct sim_node *n, uint64_t commit)
 /* ---- elections ---- */
 
 /* Leader completeness (Raft figure 3.2): the log of a new leader holds every
- * entry that was committed in an earlier term. */
-static void check_complete(struct sim_node *n)
+ * entry that was committed in an earlier term, if it was not lost. */
+static void check_complete(struct sim_node *n, bool elected)
 {
     struct sim_check *c = &n->sim->check;
     const struct raftlog *log = n->replica->log;
@@ -171,11 +184,15 @@ static void check_complete(struct sim_node *n)
     uint64_t last = raftlog_last_index(log);
 
     for (uint64_t i = first; i <= c->commit && !n->sim->failed; i++) {
-        const struct sim_ledger_entry *e = ledger_at(c, i);
+        const struct sim_ledger_entry *e = sim_check_entry(c, i);
         if (e->term != 0 && e->committed_in < replica_term(n->replica) &&
             (i > last || raftlog_term(log, i) != e->term)) {
+            if (elected) {
+                (void)sim_loss_found(n, i);
+                return;
+            }
             sim_fail(n->sim,
-                     "node %u leads term %" PRIu64 " without the committed "
+                     "node %u ends in term %" PRIu64 " without the committed "
                      "entry %" PRIu64 " of term %" PRIu64,
                      n->id, replica_term(n->replica), i, e->term);
         }
@@ -194,6 +211,18 @@ static void check_leader(struct sim_node *n, uint64_t term)
         *leader = n->id;
         n->sim->check.n_elections++;
     }
+}
+
+bool sim_check_led(const struct sim *sim, unsigned id, uint64_t above)
+{
+    const struct sim_check *c = &sim->check;
+
+    for (uint64_t term = above + 1; term < c->n_leaders; term++) {
+        if (c->leaders[term] == id) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void record_vote(struct sim_node *n, uint64_t term, unsigned candidate)
@@ -286,7 +315,7 @@ static void check_clock(struct sim_node *n, struct sim_ledger_entry *e,
 {
     uint64_t clock_ms = replica_clock(n->replica);
     uint64_t before_ms =
-        index > 0 ? ledger_at(&n->sim->check, index - 1)->clock_ms : 0;
+        index > 0 ? sim_check_entry(&n->sim->check, index - 1)->clock_ms : 0;
 
     if (e->has_hash && e->clock_ms != clock_ms) {
         sim_fail(n->sim,
@@ -338,7 +367,7 @@ static uint64_t proposal_sum(const struct proposal *p)
 void sim_check_applied(struct sim_node *n, uint64_t index, uint64_t term,
                        const struct proposal *p)
 {
-    struct sim_ledger_entry *e = ledger_at(&n->sim->check, index);
+    struct sim_ledger_entry *e = sim_check_entry(&n->sim->check, index);
     uint64_t payload = p != NULL ? proposal_sum(p) : 0;
 
     if (n->sim->options.trace) {
@@ -377,6 +406,9 @@ void sim_check_applied(struct sim_node *n, uint64_t index, uint64_t term,
     if (!e->has_payload) {
         n->sim->check.n_applied++;
     }
+    if (!e->has_payload && p != NULL) {
+        sim_ask_applied(n->sim, p, index);
+    }
     if (!e->has_payload && p != NULL && n->replica != NULL) {
         sim_lease_applied(n->sim, p, replica_clock(n->replica));
     }
@@ -385,12 +417,13 @@ void sim_check_applied(struct sim_node *n, uint64_t index, uint64_t term,
     /* Not here when replica_open applies: the replica is not known yet. */
     if (n->replica != NULL) {
         check_hash(n, e, index);
+        sim_loss_applied(n, index);
     }
 }
 
 void sim_check_jumped(struct sim_node *n, uint64_t index, uint64_t term)
 {
-    struct sim_ledger_entry *e = ledger_at(&n->sim->check, index);
+    struct sim_ledger_entry *e = sim_check_entry(&n->sim->check, index);
 
     if (index < n->applied_seen) {
         sim_fail(n->sim,
@@ -406,6 +439,7 @@ void sim_check_jumped(struct sim_node *n, uint64_t index, uint64_t term)
     }
     if (n->replica != NULL) {
         check_hash(n, e, index);
+        sim_loss_applied(n, index);
     }
 }
 
@@ -495,18 +529,20 @@ void sim_check_node(struct sim_node *n)
                  "node %u has applied %" PRIu64 ", committed is %" PRIu64,
                  n->id, replica_applied(r), commit);
     }
+    /* Before anything is committed: it may lack what was lost. */
+    if (leads) {
+        check_leader(n, replica_term(r));
+        if (!n->was_leader) {
+            check_complete(n, true);
+        }
+    }
+    n->was_leader = leads;
     if (commit > n->commit_checked) {
         check_commit(n, commit);
     }
     n->commit_seen = commit;
-    if (leads) {
-        check_leader(n, replica_term(r));
-        if (!n->was_leader) {
-            check_complete(n);
-        }
-    }
-    n->was_leader = leads;
     n->lossy = n->lossy && r->forgot.active;
+    sim_loss_watch(n);
     check_durable(n);
     cover_log(n);
     cover_expiry(n);
@@ -540,15 +576,17 @@ void sim_check_started(struct sim_node *n)
     }
     n->applied_seen = replica_applied(r);
     if (n->applied_seen > 0) {
-        e = ledger_at(&n->sim->check, n->applied_seen);
+        e = sim_check_entry(&n->sim->check, n->applied_seen);
         check_hash(n, e, n->applied_seen);
     }
+    sim_loss_applied(n, n->applied_seen);
 }
 
 void sim_check_crashed(struct sim_node *n)
 {
     n->durable_index = raftlog_durable_index(n->replica->log);
     n->persisted_index = raftlog_persisted_index(n->replica->log);
+    sim_loss_check(n, n->durable_index, n->persisted_index);
 }
 
 /* ---- the end ---- */
@@ -623,7 +661,7 @@ void sim_check_final(struct sim *sim)
         if (!sim_check_is_member(sim, id)) {
             continue; /* Where it was when it was removed. */
         }
-        check_complete(n);
+        check_complete(n, false);
         hashes[id] = store_hash(replica_store(n->replica));
         if (hash != NULL &&
             (hash->low != hashes[id].low || hash->high != hashes[id].high)) {

@@ -93,6 +93,10 @@ static void submit_to_session(struct sim_client *c, const struct sim_op *op)
         sim_transaction_submit(c, op);
         return;
     }
+    if (sim_is_ask(op->kind)) {
+        sim_ask_submit(c, op);
+        return;
+    }
     argv[argc++] = text_bytes(names[op->kind]);
     for (unsigned i = 0; i < op->n_keys; i++) {
         argv[argc++] = text_bytes(c->sim->keys[op->key[i]].name);
@@ -196,6 +200,9 @@ static struct sim_op draw_op(struct sim_client *c)
     if (c->watch == SIM_WATCH_NONE && sim_random_chance(random, 200)) {
         return sim_transaction_draw(c, counter_key(sim));
     }
+    if (sim_random_chance(random, 30)) {
+        return sim_ask_draw(c);
+    }
     if (sim_random_chance(random, 250)) {
         return draw_leased_op(sim);
     }
@@ -247,6 +254,7 @@ static void tell_readonly(struct sim_client *c, bool readonly)
 static void lose_session(struct sim_client *c)
 {
     c->readonly = false;
+    c->wrote_index = 0;
     c->disappointed = false;
     for (unsigned i = 0; i < c->n_pending; i++) {
         sim_history_unknown(c);

@@ -74,10 +74,15 @@
     X(leader_clock_ahead)                                                      \
     X(transaction_executed)                                                    \
     X(transaction_broken)                                                      \
+    X(wait_answered)                                                           \
+    X(wait_timed_out)                                                          \
+    X(transfer_answered)                                                       \
     X(outcome_unknown)                                                         \
     X(answer_clusterdown)                                                      \
     X(client_gave_up)                                                          \
     X(persisted_before_durable)                                                \
+    X(acknowledged_at_risk)                                                    \
+    X(entries_lost)                                                            \
     X(forgot)                                                                  \
     X(remembered)                                                              \
     X(commit_before_own_disk)                                                  \

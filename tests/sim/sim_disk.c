@@ -436,6 +436,7 @@ static void draw_names(struct sim_disk *d)
     bool *lost = calloc(d->n_changes + 1, sizeof *lost);
 
     assert(lost != NULL);
+    keep_permille = d->lose_all ? 0 : keep_permille;
     for (size_t i = 0; i < d->n_changes; i++) {
         const struct sim_disk_change *c = &d->changes[i];
         lost[i] = !sim_random_chance(&d->random, keep_permille);

@@ -89,7 +89,9 @@ struct sim_disk {
     size_t alignment;
     uint64_t capacity_bytes;
     uint64_t write_us_min, write_us_max;
+    uint64_t sync_us;        /* what a queued sync takes beyond that */
     uint64_t stall_until_us; /* nothing completes before */
+    bool lose_all;           /* a power cut keeps nothing that was not synced */
     unsigned fail_writes;    /* as many queued writes end in EIO */
     unsigned fail_syncs;     /* as many file_sync end in EIO */
     unsigned fail_reads;

@@ -167,9 +167,24 @@ static void room_due(void *ctx, uint64_t unused_a, uint64_t unused_b)
 static void fault_crash_all(struct sim *sim)
 {
     bool power_cut = sim_random_chance(&sim->faults.random, 700);
+    unsigned first =
+        (unsigned)sim_random_below(&sim->faults.random, sim->options.n_nodes);
+    unsigned spared = 0;
+    bool forgetful = false;
 
     COVER(crash_of_all);
-    for (unsigned id = 1; id <= sim->options.n_nodes; id++) {
+    /* Of a majority, if that may be: the others go on. */
+    if (sim->options.majority_cuts &&
+        sim_random_chance(&sim->faults.random, 500)) {
+        spared = (unsigned)sim_random_below(&sim->faults.random,
+                                            (sim->options.n_nodes + 1) / 2);
+    }
+    if (sim->options.majority_cuts) {
+        forgetful = sim_random_chance(&sim->faults.random, 500);
+    }
+    for (unsigned i = spared; i < sim->options.n_nodes; i++) {
+        unsigned id = 1 + (first + i) % sim->options.n_nodes;
+        sim->nodes[id].disk.lose_all = forgetful;
         sim_node_crash(&sim->nodes[id], power_cut, "all at once");
     }
 }
@@ -284,6 +299,9 @@ static void fault_disk(struct sim *sim, struct sim_node *n,
         COVER(disk_stall);
         n->disk.stall_until_us =
             sim->clock.now_us + sim_random_delay(random, 10000, 5000000);
+    } else if (kind == FAULT_SLOW_DISK && sim->options.weak_syncs &&
+               sim_random_chance(random, 500)) {
+        n->disk.sync_us = sim_random_delay(random, 2000, 3000000);
     } else if (kind == FAULT_SLOW_DISK) {
         n->disk.write_us_max = sim_random_delay(random, 2000, 300000);
     } else if (kind == FAULT_DISK_FULL) {
@@ -478,7 +496,7 @@ static void inject(struct sim *sim, enum fault_kind kind)
     case FAULT_SYNC:
         if (sim->options.weak_syncs) {
             struct raftlog_sync_policy policy =
-                sim_sync_draw(&sim->faults.random);
+                sim_sync_draw(sim, &sim->faults.random);
             sim_node_set_sync(n, &policy);
         }
         break;
@@ -510,6 +528,10 @@ static void fault_due(void *ctx, uint64_t unused_a, uint64_t unused_b)
     if (sim->options.n_members < sim->options.n_nodes &&
         sim_random_chance(random, 250)) {
         kind = FAULT_MEMBER;
+    }
+    /* What stands together with them has to come often enough to meet. */
+    if (sim->options.majority_cuts && sim_random_chance(random, 100)) {
+        kind = FAULT_CRASH_ALL;
     }
     /* Rare ones stay rare. */
     if ((kind != FAULT_CRASH_ALL && kind != FAULT_DISK_ERROR) ||
@@ -556,6 +578,7 @@ void sim_faults_stop(struct sim *sim)
         n->disk.fail_syncs = 0;
         n->disk.fail_reads = 0;
         n->disk.write_us_max = 2000;
+        n->disk.sync_us = 0;
         sim_node_unrot(n);
         sim_node_pause(n, false);
         if (!n->up) {

@@ -586,7 +586,7 @@ static int transfer_start(struct file_queue *q, enum sim_transfer_kind kind,
     sim_clock_after(
         d->clock,
         sim_random_delay(&d->random, d->write_us_min, d->write_us_max) +
-            size / 256,
+            size / 256 + (kind == SIM_TRANSFER_SYNC ? d->sync_us : 0),
         transfer_due, d, t->number, 0);
     sim_disk_after(d, SIM_DISK_SUBMIT, f->path);
     return 0;

@@ -77,6 +77,8 @@ static enum linear_kind linear_kind_of(enum sim_op_kind kind)
     case SIM_OP_WATCH:
     case SIM_OP_TRANSFER:
     case SIM_OP_AUDIT:
+    case SIM_OP_WAIT:
+    case SIM_OP_LEADER:
         break;
     }
     return LINEAR_GET;
@@ -118,6 +120,8 @@ void sim_history_invoked(struct sim_client *c, struct sim_op *op)
     sim_leases_update(sim);
     sim_transaction_invoked(sim, op);
     op->started_us = sim->clock.now_us;
+    op->term = replica_term(sim->nodes[c->node].replica);
+    op->led = replica_is_leader(sim->nodes[c->node].replica);
     for (unsigned i = 0; i < op->n_keys; i++) {
         struct sim_key *key = &sim->keys[op->key[i]];
         struct linear_op l = {
@@ -249,6 +253,17 @@ static void check_pair(struct sim *sim, const struct sim_op *op)
     }
 }
 
+/* A stale read behind a loss may show what was before it. */
+static bool is_of_before(const struct sim_client *c, const struct sim_op *op)
+{
+    const struct sim *sim = c->sim;
+
+    return c->readonly && is_read(op->kind) && sim->loss.n_entries > 0 &&
+           sim->clock.now_us <
+               sim->loss.at_us +
+                   (sim->options.stale_read_max_ms + 2) * (uint64_t)1002;
+}
+
 static void note_ok(struct sim_client *c, const struct sim_op *op,
                     const uint8_t *at, const uint8_t *end)
 {
@@ -266,6 +281,8 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
     for (unsigned i = 0; i < op->n_keys; i++) {
         struct sim_key *key = &sim->keys[op->key[i]];
         struct linear_op *l = &key->ops[op->at[i]];
+        /* Of before a loss: whether what is left has it is not known. */
+        bool sure = !op->crossed || is_read(op->kind);
         item = head;
         if (head.type == '*') {
             (void)sim_reply_parse(&at, end, &item);
@@ -275,14 +292,17 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
         } else {
             note_value(l, &item);
         }
-        l->returned = sim_moment(sim);
-        if (l->kind == LINEAR_ADD) {
+        if (sure && !is_of_before(c, op)) {
+            l->returned = sim_moment(sim);
+        }
+        if (l->kind == LINEAR_ADD && sure) {
             key->added_min += op->argument;
         }
         c->last_absent = l->absent;
         c->last_result = l->result;
     }
     check_pair(sim, op);
+    sim_ask_wrote(c, op);
     c->n_ok++;
     c->last_ok = true;
     sim->n_acknowledged++;
@@ -336,6 +356,9 @@ size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
         note_failed(c, op);
         c->last_ok = false;
     } else {
+        if (sim_is_ask(op->kind)) {
+            sim_ask_done(c, op, r.integer);
+        }
         note_ok(c, op, start, end);
     }
     c->n_pending--;
@@ -390,16 +413,16 @@ static void check_tally(struct sim *sim, const struct sim_key *key)
     }
 }
 
-bool sim_history_check(struct sim *sim)
+static bool check_keys(struct sim *sim, bool at_end)
 {
-    static const struct linear_state absent = {false, 0, 0};
-
     for (unsigned i = 0; i < sim->n_keys && !sim->failed; i++) {
         const struct sim_key *key = &sim->keys[i];
         enum linear_verdict verdict = linear_check_leases(
-            key->ops, key->n_ops, key->leases, absent, LINEAR_STEPS_MAX);
+            key->ops, key->n_ops, key->leases, key->initial, LINEAR_STEPS_MAX);
         if (verdict == LINEAR_YES) {
-            check_tally(sim, key);
+            if (at_end) {
+                check_tally(sim, key);
+            }
             continue;
         }
         print_key(sim, key);
@@ -408,6 +431,47 @@ bool sim_history_check(struct sim *sim)
             verdict == LINEAR_NO ? "not linearizable" : "no verdict in time");
     }
     return !sim->failed;
+}
+
+bool sim_history_check(struct sim *sim)
+{
+    return check_keys(sim, true);
+}
+
+/* Where an operation of a key stands when those that ended are taken out. */
+static void keep_open(struct sim *sim, unsigned k)
+{
+    struct sim_key *key = &sim->keys[k];
+    size_t n = 0;
+
+    for (size_t at = 0; at < key->n_ops; at++) {
+        if (key->ops[at].returned != LINEAR_NEVER) {
+            continue;
+        }
+        for (unsigned i = 0; i < sim->n_clients; i++) {
+            struct sim_client *c = &sim->clients[i];
+            for (unsigned p = 0; p < c->n_pending; p++) {
+                struct sim_op *op = &c->pending[p];
+                for (unsigned m = 0; m < op->n_keys; m++) {
+                    if (op->key[m] == k && op->at[m] == at) {
+                        op->at[m] = n;
+                    }
+                }
+            }
+        }
+        key->ops[n++] = key->ops[at];
+    }
+    key->n_ops = n;
+}
+
+void sim_history_cut(struct sim *sim)
+{
+    sim_leases_update(sim);
+    if (check_keys(sim, false)) {
+        for (unsigned k = 0; k < sim->n_keys; k++) {
+            keep_open(sim, k);
+        }
+    }
 }
 
 void sim_history_write(struct sim *sim, FILE *out)

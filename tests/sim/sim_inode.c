@@ -325,6 +325,10 @@ void sim_inode_power_cut(struct sim_inode *inode)
     if (inode->first == NULL) {
         return;
     }
+    if (inode->disk->lose_all) {
+        together = true;
+        fate = LOTTERY_LOST;
+    }
     undo_all(inode);
     for (struct sim_change_data *c = inode->first; c != NULL; c = c->next) {
         if (!together) {

@@ -133,6 +133,11 @@ void sim_lease_applied(struct sim *sim, const struct proposal *p,
         for (size_t k = 0; k < key->n_leases; k++) {
             struct sim_lease_fact *fact = &key->lease_facts[k];
             if (fact->kind == kind && fact->tag == tag) {
+                /* Applied before too, and lost: its moments are to come. */
+                if (fact->end_ms != 0 && sim->loss.n_entries > 0) {
+                    key->leases[k].may = LINEAR_NEVER;
+                    key->leases[k].must = LINEAR_NEVER;
+                }
                 fact->end_ms =
                     clock_ms + (uint64_t)number_of(p->argv[set ? 4 : 2]);
             }

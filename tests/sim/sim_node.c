@@ -136,7 +136,7 @@ bool sim_node_start(struct sim_node *n)
     }
     if (n->sim->options.weak_syncs &&
         sim_random_chance(&n->sim->faults.random, 400)) {
-        n->sync = sim_sync_draw(&n->sim->faults.random);
+        n->sync = sim_sync_draw(n->sim, &n->sim->faults.random);
     }
     reset_life(n);
     sim_disk_select(&n->disk);
@@ -209,6 +209,7 @@ static void end_service(struct sim_node *n)
 static void forget_unsynced(struct sim_node *n)
 {
     if (n->unsynced) {
+        sim_loss_cut(n, n->durable_index, n->persisted_index);
         n->persisted_index = n->durable_index;
         n->lossy = true;
         n->unsynced = false;
@@ -251,9 +252,9 @@ void sim_node_take_down(struct sim_node *n)
     n->sim->n_crashes++;
 }
 
-/* What a power cut may take is promised only while a majority keeps what it
- * has: then the process is killed instead. Without anything unsynced there is
- * nothing to take. */
+/* That nothing is lost is promised only while a majority keeps what it has: in
+ * runs that count on it the process is killed instead. Without anything
+ * unsynced there is nothing to take. */
 static bool may_lose_power(const struct sim_node *n)
 {
     const struct sim *sim = n->sim;
@@ -262,8 +263,8 @@ static bool may_lose_power(const struct sim_node *n)
     for (unsigned id = 1; id <= sim->options.n_nodes; id++) {
         n_lossy += sim->nodes[id].lossy && id != n->id;
     }
-    return !sim->options.weak_syncs || !n->unsynced ||
-           n_lossy + 1 <= (sim->options.n_members - 1) / 2;
+    return !sim->options.weak_syncs || sim->options.majority_cuts ||
+           !n->unsynced || n_lossy + 1 <= (sim->options.n_members - 1) / 2;
 }
 
 void sim_node_crash(struct sim_node *n, bool power_cut, const char *why)
@@ -613,6 +614,7 @@ void sim_node_pause(struct sim_node *n, bool paused)
         return;
     }
     sim_trace(n->sim, "n%u %s", n->id, paused ? "is paused" : "goes on");
+    n->at_risk.was_paused = true;
     n->paused = paused;
     if (paused) {
         sim_net_pause(&n->sim->net, n->id, true);
@@ -642,11 +644,17 @@ void sim_node_pause(struct sim_node *n, bool paused)
     }
 }
 
-struct raftlog_sync_policy sim_sync_draw(struct sim_random *random)
+struct raftlog_sync_policy sim_sync_draw(const struct sim *sim,
+                                         struct sim_random *random)
 {
     struct raftlog_sync_policy p = {
         (enum raftlog_sync)sim_random_below(random, 3),
         sim_random_range(random, 1, 60), sim_random_delay(random, 20, 3000)};
+    /* One node that syncs always keeps everything for the others. */
+    if (sim->options.majority_cuts && p.policy == RAFTLOG_SYNC_ALWAYS &&
+        sim_random_chance(random, 800)) {
+        p.policy = RAFTLOG_SYNC_INTERVAL;
+    }
     return p;
 }
 
@@ -691,5 +699,6 @@ void sim_node_close(struct sim_node *n)
         sim_node_take_down(n);
     }
     forget_deferred(n);
+    sim_loss_close(n);
     sim_disk_close(&n->disk);
 }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/replica_state.h"
+
 enum {
     COMMITS_MIN = 40,
     FAULTS_MIN = 3,
@@ -59,6 +61,8 @@ static void draw_options(struct sim_options *o)
     }
     o->stale_read_max_ms =
         sim_random_chance(&r, 500) ? 0 : (unsigned)sim_random_range(&r, 5, 400);
+    o->majority_cuts = o->weak_syncs && o->n_nodes == o->n_members &&
+                       sim_random_chance(&r, 500);
 }
 
 static void run_until(struct sim *sim, uint64_t limit_us)
@@ -88,7 +92,7 @@ static void work_under_faults(struct sim *sim)
     }
     for (unsigned id = 1; id <= sim->options.n_nodes; id++) {
         if (sim->options.weak_syncs) {
-            sim->nodes[id].sync = sim_sync_draw(random);
+            sim->nodes[id].sync = sim_sync_draw(sim, random);
         }
         (void)sim_node_start(&sim->nodes[id]);
         sim_advance(sim, sim_random_below(random, 50000));
@@ -189,11 +193,13 @@ static void settle(struct sim *sim)
 
 /* ---- proof of life ---- */
 
-/* One operation through one node, tried until it succeeds. */
-static void do_surely(struct sim *sim, unsigned node, struct sim_op op,
-                      uint64_t limit_us)
+/* One operation through one node, tried until it succeeds. Returns the longest
+ * time that nobody took writes. */
+static uint64_t do_surely(struct sim *sim, unsigned node, struct sim_op op,
+                          uint64_t limit_us)
 {
     struct sim_client *c = &sim->clients[sim->n_clients - 1];
+    uint64_t since_us = sim->clock.now_us, gap_us = 0;
 
     while (!sim->failed && sim->clock.now_us < limit_us) {
         if (c->session != NULL && c->node != node) {
@@ -212,9 +218,14 @@ static void do_surely(struct sim *sim, unsigned node, struct sim_op op,
             while (!sim->failed && c->n_pending > 0 &&
                    sim->clock.now_us < limit_us) {
                 sim_advance(sim, 1000);
+                if (sim_takes_writes(sim)) {
+                    since_us = sim->clock.now_us;
+                } else if (sim->clock.now_us - since_us > gap_us) {
+                    gap_us = sim->clock.now_us - since_us;
+                }
             }
             if (c->n_pending == 0 && c->last_ok) {
-                return;
+                return gap_us;
             }
         }
         sim_advance(sim, 50 * 1000);
@@ -222,6 +233,66 @@ static void do_surely(struct sim *sim, unsigned node, struct sim_op op,
     if (!sim->failed) {
         sim_fail(sim, "operation %d through node %u does not succeed (%s)",
                  (int)op.kind, node, c->last_error);
+    }
+    return gap_us;
+}
+
+/* When all is quiet WAIT counts everybody; but one that is about to stop
+ * answers at once. */
+static void prove_wait(struct sim *sim, unsigned node, uint64_t limit_us)
+{
+    const struct sim_client *c = &sim->clients[sim->n_clients - 1];
+    struct sim_op op = {.kind = SIM_OP_WAIT, .ttl_ms = 5000};
+    const struct sim_node *leader = sim_leader(sim);
+
+    if (leader != NULL) {
+        op.argument = (int64_t)leader->replica->raft.configuration.n - 1;
+    }
+    do {
+        (void)do_surely(sim, node, op, limit_us);
+        sim_advance(sim, 1000);
+    } while (!sim->failed && c->last_result != op.argument &&
+             sim->clock.now_us < limit_us);
+    if (!sim->failed && c->last_result != op.argument) {
+        sim_fail(sim,
+                 "WAIT through node %u counts %" PRId64 ", all %" PRId64
+                 " others are there",
+                 node, c->last_result, op.argument);
+    }
+}
+
+/* To one, then to anybody: writes do not wait longer than for an election. */
+static void prove_handover(struct sim *sim, uint64_t limit_us)
+{
+    struct sim_random *random = &sim->client_random;
+    struct sim_op op = {.kind = SIM_OP_LEADER};
+    const struct sim_node *leader = sim_leader(sim);
+
+    if (leader == NULL || replica_n_voters(leader->replica) < 2) {
+        return;
+    }
+    for (unsigned i = 0; i < 2 && !sim->failed; i++) {
+        unsigned via;
+        uint64_t gap_us;
+        do {
+            via = 1 + (unsigned)sim_random_below(random, sim->options.n_nodes);
+        } while (!sim_check_is_member(sim, via));
+        while (i == 0 &&
+               (op.argument == 0 || op.argument == leader->id ||
+                !replica_is_voter(leader->replica, (uint64_t)op.argument))) {
+            op.argument =
+                1 + (int64_t)sim_random_below(random, sim->options.n_nodes);
+        }
+        gap_us = do_surely(sim, via, op, limit_us);
+        if (!sim->failed && gap_us / 1000 > sim->options.election_timeout_ms) {
+            sim_fail(sim,
+                     "nobody took writes for %" PRIu64
+                     " ms of a transfer to node %" PRId64
+                     "; the election timeout is %u ms",
+                     gap_us / 1000, op.argument,
+                     sim->options.election_timeout_ms);
+        }
+        op.argument = 0;
     }
 }
 
@@ -236,19 +307,21 @@ static void prove_life(struct sim *sim)
     c->idle = true;
     c->pinned = true;
     c->patience_us = UINT64_MAX;
+    prove_handover(sim, limit_us);
     for (unsigned node = 1; node <= sim->options.n_nodes; node++) {
         struct sim_op op = {.kind = SIM_OP_SET, .n_keys = 1};
         if (!sim_check_is_member(sim, node)) {
             continue;
         }
-        do_surely(sim, node, op, limit_us);
+        (void)do_surely(sim, node, op, limit_us);
+        prove_wait(sim, node, limit_us);
         for (unsigned key = 0; key < sim->n_keys; key++) {
             op = (struct sim_op){.kind = SIM_OP_GET, .n_keys = 1};
             op.key[0] = key;
-            do_surely(sim, node, op, limit_us);
+            (void)do_surely(sim, node, op, limit_us);
         }
         op = (struct sim_op){.kind = SIM_OP_AUDIT};
-        do_surely(sim, node, op, limit_us);
+        (void)do_surely(sim, node, op, limit_us);
         sim_accounts_check(sim);
     }
     /* A leader of just now sweeps with its next tick. */

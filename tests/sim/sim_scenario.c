@@ -313,7 +313,8 @@ static void do_net(struct scenario *s, unsigned n, char **w)
     }
 }
 
-/* disk NODE full|room|eio|sync-eio|stall DURATION|slow DURATION */
+/* disk NODE full|room|eio|sync-eio|stall DURATION|slow DURATION|
+ * slow-sync DURATION|forgetful */
 static void do_disk(struct scenario *s, unsigned n, char **w)
 {
     struct sim_disk *d = &scenario_node(s, w[1])->disk;
@@ -328,6 +329,10 @@ static void do_disk(struct scenario *s, unsigned n, char **w)
         d->fail_syncs = 1;
     } else if (strcmp(w[2], "stall") == 0 && n == 4) {
         d->stall_until_us = s->sim->clock.now_us + duration_us(s, w[3]);
+    } else if (strcmp(w[2], "forgetful") == 0) {
+        d->lose_all = true;
+    } else if (strcmp(w[2], "slow-sync") == 0 && n == 4) {
+        d->sync_us = duration_us(s, w[3]);
     } else if (strcmp(w[2], "slow") == 0 && n == 4) {
         d->write_us_min = d->write_us_max = duration_us(s, w[3]);
     } else {
@@ -537,6 +542,8 @@ static const struct {
     {"begin", 5, 7, false, scenario_begin},
     {"try", 7, 9, false, scenario_try},
     {"writes", 6, 6, false, scenario_writes},
+    {"wait", 7, 7, false, scenario_wait},
+    {"transfer", 4, 6, false, scenario_transfer},
     {"expect", 2, 7, false, scenario_expect},
 };
 

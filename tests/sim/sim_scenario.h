@@ -46,6 +46,8 @@ void scenario_operation(struct scenario *s, unsigned n, char **w);
 void scenario_begin(struct scenario *s, unsigned n, char **w);
 void scenario_try(struct scenario *s, unsigned n, char **w);
 void scenario_writes(struct scenario *s, unsigned n, char **w);
+void scenario_wait(struct scenario *s, unsigned n, char **w);
+void scenario_transfer(struct scenario *s, unsigned n, char **w);
 void scenario_expect(struct scenario *s, unsigned n, char **w);
 
 #endif

@@ -139,6 +139,78 @@ void scenario_try(struct scenario *s, unsigned n, char **w)
     }
 }
 
+/* Ask through a node and wait. false: no answer. */
+static bool ask(struct scenario *s, enum sim_op_kind kind, int64_t argument,
+                int64_t ms, unsigned at, uint64_t *gap_us)
+{
+    struct sim_client *c = &s->sim->clients[0];
+    struct sim_op op = {.kind = kind, .argument = argument, .ttl_ms = ms};
+    uint64_t limit_us = s->sim->clock.now_us + SCENARIO_OPERATION_US_MAX;
+    uint64_t since_us = s->sim->clock.now_us;
+
+    *gap_us = 0;
+    detach(s, c, at);
+    if (!sim_client_submit(c, op)) {
+        return false;
+    }
+    while (!s->sim->failed && c->n_pending > 0 &&
+           s->sim->clock.now_us < limit_us) {
+        sim_advance(s->sim, 100);
+        if (sim_takes_writes(s->sim)) {
+            since_us = s->sim->clock.now_us;
+        } else if (s->sim->clock.now_us - since_us > *gap_us) {
+            *gap_us = s->sim->clock.now_us - since_us;
+        }
+    }
+    return c->n_pending == 0;
+}
+
+/* wait N MS via NODE = COUNT */
+void scenario_wait(struct scenario *s, unsigned n, char **w)
+{
+    const struct sim_client *c = &s->sim->clients[0];
+    uint64_t gap_us;
+
+    (void)n;
+    if (strcmp(w[3], "via") != 0 || strcmp(w[5], "=") != 0) {
+        scenario_fail(s, "wait N MS via NODE = COUNT");
+    } else if (!ask(s, SIM_OP_WAIT, (int64_t)scenario_number(s, w[1]),
+                    (int64_t)scenario_number(s, w[2]),
+                    scenario_node(s, w[4])->id, &gap_us) ||
+               !c->last_ok ||
+               c->last_result != (int64_t)scenario_number(s, w[6])) {
+        scenario_fail(s, "wait gives %" PRId64 " %s", c->last_result,
+                      c->last_error);
+    }
+}
+
+/* transfer NODE|any via NODE [-> ERROR]: done, and writes waited no longer than
+ * an election may take; or refused. */
+void scenario_transfer(struct scenario *s, unsigned n, char **w)
+{
+    const struct sim_client *c = &s->sim->clients[0];
+    int64_t target = strcmp(w[1], "any") == 0 ? 0 : scenario_node(s, w[1])->id;
+    const char *expected = n == 6 ? w[5] : "ok";
+    const char *got = "none";
+    uint64_t gap_us;
+
+    if (strcmp(w[2], "via") != 0 || (n == 6 && strcmp(w[4], "->") != 0) ||
+        n == 5) {
+        scenario_fail(s, "transfer NODE|any via NODE [-> ERROR]");
+        return;
+    }
+    if (ask(s, SIM_OP_LEADER, target, 0, scenario_node(s, w[3])->id, &gap_us)) {
+        got = c->last_ok ? "ok" : c->last_error;
+    }
+    if (!starts(got, expected)) {
+        scenario_fail(s, "expected %s, got %s", expected, got);
+    } else if (n == 4 &&
+               gap_us > (uint64_t)s->options.election_timeout_ms * 1000) {
+        scenario_fail(s, "nobody took writes for %" PRIu64 " ms",
+                      gap_us / 1000);
+    }
+}
+
 /* writes N KEY SIZE via NODE: N writes one after the other. */
 void scenario_writes(struct scenario *s, unsigned n, char **w)
 {

@@ -168,6 +168,7 @@ static void tally(struct sim_account *a, int64_t by, bool begun, bool done)
         *open += by;
     } else if (done) {
         *sure += by;
+        a->sure += by;
     } else {
         *open -= by;
     }
@@ -229,6 +230,27 @@ void sim_accounts_check(struct sim *sim)
     }
 }
 
+void sim_accounts_restart(struct sim *sim, struct store *store)
+{
+    for (unsigned i = 0; i < SIM_ACCOUNTS; i++) {
+        struct sim_account *a = &sim->accounts[i];
+        struct bytes name = {(const uint8_t *)accounts[i], strlen(accounts[i])};
+        const struct store_item *item = store_get(store, name);
+        struct bytes value = {NULL, 0};
+        struct sim_reply r = {0};
+        int64_t was = a->sure;
+
+        if (item != NULL) {
+            value = store_item_value(item);
+            r.text = value.data;
+            r.size = value.size;
+        }
+        a->sure = item != NULL ? sim_reply_number(&r) : 0;
+        a->min += a->sure - was;
+        a->max += a->sure - was;
+    }
+}
+
 /* ---- answers ---- */
 
 void sim_transaction_part(struct sim_client *c, const struct sim_op *op,
@@ -261,6 +283,8 @@ bool sim_transaction_done(struct sim_client *c, struct sim_op *op,
         return true;
     }
     COVER(transaction_executed);
-    tally_transfer(c->sim, op, false, true);
+    if (!op->crossed) {
+        tally_transfer(c->sim, op, false, true);
+    }
     return true;
 }
