@@ -144,6 +144,9 @@ static void end_waiting(struct daemon *d)
         trace_event(TRACE_INFO, "stopping unanswered=%llu",
                     (unsigned long long)service_pending(d->service));
         close_handles(d);
+        /* The loop would go on while the pool has jobs, and the done of one
+         * may begin the next: of a snapshot, to its end. */
+        uv_stop(&d->loop);
     }
 }
 

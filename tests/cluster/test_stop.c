@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,11 +156,102 @@ static void test_pauses_under_load_keep_every_promise(void **state)
     cluster_close(&c);
 }
 
+/* What node 0 has logged; to free. */
+static char *log_of(const struct cluster *c)
+{
+    FILE *f = fopen(c->nodes[0].log_path, "r");
+    char *text;
+    long size;
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    size = ftell(f);
+    rewind(f);
+    text = calloc(1, (size_t)size + 1);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, (size_t)size, f), size);
+    fclose(f);
+    return text;
+}
+
+static void write_much(struct cluster *c)
+{
+    enum { N_VALUES = 50, VALUE_BYTES = 500 * 1000 };
+    uint64_t random = 42;
+    char *value = malloc(VALUE_BYTES);
+    redisContext *r = cluster_connect(c, 0);
+    assert_non_null(value);
+    for (unsigned n = 0; n < N_VALUES; n++) {
+        redisReply *reply;
+        for (unsigned i = 0; i < VALUE_BYTES; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            value[i] = (char)(random >> 56); /* not to be packed */
+        }
+        reply = redisCommand(r, "SET k%u %b", n, value, (size_t)VALUE_BYTES);
+        assert_non_null(reply);
+        assert_int_equal(reply->type, REDIS_REPLY_STATUS);
+        freeReplyObject(reply);
+    }
+    redisFree(r);
+    free(value);
+}
+
+/* A snapshot is made by one job after the other: none may follow when the loop
+ * has ended, or SIGTERM waits for all of it. */
+static void test_sigterm_does_not_wait_for_a_snapshot(void **state)
+{
+    struct cluster_options options = {.n_nodes = 1,
+                                      .args = {"--snapshot-entries", "100",
+                                               "--compact-rate-bytes", "1g",
+                                               NULL}};
+    struct cluster c;
+    bool seen = false;
+    (void)state;
+
+    cluster_open(&c, &options);
+    cluster_start(&c);
+    write_much(&c);
+    for (unsigned round = 0; round < 10 && !seen; round++) {
+        const char *stopping = NULL;
+        const char *started = NULL;
+        char *text = log_of(&c);
+        size_t before = strlen(text);
+        free(text);
+        for (unsigned n = 0; n < 120; n++) {
+            freeReplyObject(cluster_command(&c, 0, "INCR n"));
+        }
+        for (text = log_of(&c);
+             (started = strstr(text + before, "snapshot_started")) == NULL;
+             text = log_of(&c)) {
+            free(text);
+            cluster_sleep_ms(1);
+        }
+        free(text);
+        assert_int_equal(cluster_node_stop(&c, 0, STOP_MS), 0);
+        text = log_of(&c);
+        stopping = strstr(text + before, "stopping");
+        assert_non_null(stopping);
+        if (strstr(stopping, "snapshot_taken") != NULL) {
+            cluster_fail(&c, "the end of the process waited for a snapshot");
+        }
+        seen = strstr(text + before, "snapshot_taken") == NULL;
+        free(text);
+        if (!seen) {
+            cluster_node_start(&c, 0);
+            cluster_wait_leader(&c);
+        }
+    }
+    if (!seen) {
+        cluster_fail(&c, "void: each snapshot was ready before the signal");
+    }
+    cluster_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sigterm_on_leader_hands_over_before_it_ends),
         cmocka_unit_test(test_killed_leader_is_replaced_before_the_timeout),
+        cmocka_unit_test(test_sigterm_does_not_wait_for_a_snapshot),
         cmocka_unit_test(test_stop_and_start_of_all_nodes_keeps_the_state),
         cmocka_unit_test(test_paused_leader_wakes_up_and_reads_nothing_old),
         cmocka_unit_test(test_pauses_under_load_keep_every_promise),
