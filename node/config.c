@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-void config_env_name(const char *name, char *out, size_t out_size)
+/* The environment variable of an option. */
+static void env_name_of(const char *name, char *out, size_t out_size)
 {
     snprintf(out, out_size, "CONCORDKV_%s", name);
     for (char *p = out; *p != '\0'; p++) {
@@ -69,7 +70,7 @@ static int load_environment(struct config *c, config_env_cb env,
         const char *text;
         int rc;
 
-        config_env_name(config_options[i].name, name, sizeof name);
+        env_name_of(config_options[i].name, name, sizeof name);
         text = env(name);
         if (text == NULL) {
             continue;
@@ -123,7 +124,7 @@ static int check_given(const struct config *c, struct err_info *info)
     for (unsigned i = 0; i < config_n_options; i++) {
         const struct config_option *o = &config_options[i];
         if (o->value == NULL && *(const char *)config_field(c, o) == '\0') {
-            config_env_name(o->name, env, sizeof env);
+            env_name_of(o->name, env, sizeof env);
             return err_set(info, ERR_INVALID,
                            "--%s (or %s) must be given; --help explains it",
                            o->name, env);

@@ -120,7 +120,4 @@ bool config_show(const struct config *c, unsigned i, const char **name,
 int config_set(struct config *c, struct bytes name, struct bytes value,
                struct err_info *info);
 
-/* Name of the environment variable of an option. */
-void config_env_name(const char *name, char *out, size_t out_size);
-
 #endif

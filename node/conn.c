@@ -433,7 +433,6 @@ void conn_accept(struct server *s)
         refuse(c);
         return;
     }
-    s->stats.n_accepted++;
     if (session_open(s->service, output_added, c, &c->session) != 0) {
         c->session = NULL;
         conn_close(c);

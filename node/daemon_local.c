@@ -64,6 +64,7 @@ static void fill_process(struct daemon *d, uint64_t leader,
     p->n_clients_refused = clients.n_refused;
     p->n_clients_slow = clients.n_slow + clients.n_evicted;
     p->n_clients_partial = clients.n_partial + clients.n_query_refused;
+    p->n_protocol_errors = clients.n_protocol_errors;
     p->query_bytes = clients.query_bytes;
     p->waiting_bytes = clients.waiting_bytes;
     p->net_in_bytes = clients.input_bytes;

@@ -219,8 +219,9 @@ static void refuse_finally(struct service *s, uint64_t id, int status)
     struct request *request = take(s, id);
     s->stats.n_refused++;
     if (status == ERR_NOSPACE) {
-        request_error(request, "NOSPACE the disk of the leader is full; "
-                               "writes are refused, reads work");
+        request_error(request, "NOSPACE the disk of the leader is full: "
+                               "make room there; writes are refused, reads "
+                               "work");
     } else {
         request_error(request, "ERR the write was refused: %s",
                       err_text(status));

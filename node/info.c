@@ -278,6 +278,7 @@ static void put_stats(struct buffer *b, const struct info_facts *f)
         put_number(b, "rejected_connections", f->process->n_clients_refused);
         put_number(b, "slow_clients_closed", f->process->n_clients_slow);
         put_number(b, "partial_clients_closed", f->process->n_clients_partial);
+        put_number(b, "protocol_errors", f->process->n_protocol_errors);
         put_number(b, "total_net_input_bytes", f->process->net_in_bytes);
         put_number(b, "total_net_output_bytes", f->process->net_out_bytes);
         put_number(b, "loop_stall_us_max", f->process->loop_stall_us_max);

@@ -36,7 +36,8 @@ struct info_process {
     uint64_t clients_max;
     uint64_t n_clients_refused;
     uint64_t n_clients_slow, n_clients_partial; /* closed for it */
-    uint64_t query_bytes, waiting_bytes;        /* of all clients, now */
+    uint64_t n_protocol_errors;
+    uint64_t query_bytes, waiting_bytes; /* of all clients, now */
     uint64_t net_in_bytes, net_out_bytes;
     uint64_t loop_stall_us_max; /* longest turn of the loop */
 };

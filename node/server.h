@@ -50,7 +50,7 @@ bool server_is_flushed(const struct server *s);
 void server_close(struct server *s);
 
 struct server_stats {
-    uint64_t n_clients, n_accepted, n_refused, n_protocol_errors, n_slow;
+    uint64_t n_clients, n_refused, n_protocol_errors, n_slow;
     uint64_t n_paused; /* not read at the moment */
     uint64_t n_partial, n_query_refused, n_evicted;
     uint64_t query_bytes;   /* of incomplete commands, now */

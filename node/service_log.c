@@ -29,7 +29,7 @@ static void compact_poll(struct operation *o)
     }
     if (stats.n_failed + stats.n_without_room > c->n_failed || s->drained) {
         resp_error(&o->request->reply,
-                   s->drained ? "ERR the node stops"
+                   s->drained ? "ERR this node is stopping; ask another"
                    : stats.n_without_room > c->n_without_room
                        ? "NOSPACE the disk has no room for a snapshot"
                        : "ERR the snapshot failed; the node's event lines say "
@@ -39,7 +39,8 @@ static void compact_poll(struct operation *o)
     }
     rv = replica_compact(s->replica);
     if (rv == ERR_STOPPED) {
-        resp_error(&o->request->reply, "ERR the node stops");
+        resp_error(&o->request->reply,
+                   "ERR this node is stopping; ask another");
         operation_done(o);
         return;
     }

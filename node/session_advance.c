@@ -196,6 +196,70 @@ static void count_work(const struct request *r, size_t reply_bytes)
                               (r->bytes + reply_bytes) / SERVICE_STEP_BYTES;
 }
 
+/* Its turn has come. */
+static void begin_later(struct session *session, struct request *r)
+{
+    switch (r->command->code) {
+    case COMMAND_CODE_EXEC:
+        session_exec_begin(session, r);
+        break;
+    case COMMAND_CODE_WAIT:
+        wait_begin(r);
+        break;
+    case COMMAND_CODE_CLUSTER:
+        count_begin(r);
+        break;
+    default:
+        operator_begin(r);
+        break;
+    }
+}
+
+static bool has_room(struct session *session)
+{
+    struct service *s = session->service;
+    if (buffer_size(&session->output) < s->options.session_output_max) {
+        return true;
+    }
+    if (!session->stalled) {
+        session->stalled = true;
+        s->n_stalled++;
+    }
+    service_arm_retry(s);
+    return false;
+}
+
+/* The reply of the first request to the end of the output; false: it can not be
+ * had now. */
+static bool put_reply(struct session *session, struct request *r)
+{
+    struct service *s = session->service;
+    struct buffer *output = &session->output;
+    size_t from = buffer_size(output);
+    if (r->state == REQUEST_DONE) {
+        session->failed |= r->reply.failed;
+        buffer_append(output, buffer_data(&r->reply), buffer_size(&r->reply));
+        return true;
+    }
+    if (r->state == REQUEST_READY) {
+        if (!has_room(session)) {
+            return false;
+        }
+        if (!run_read(session, r)) {
+            buffer_truncate(output, from);
+            request_ask_settled(r);
+            return false;
+        }
+        request_end(r);
+    } else if (r->kind == REQUEST_LOCAL) {
+        s->local(s->local_ctx, session, r->command, r->argc, r->argv, output);
+    } else {
+        return false;
+    }
+    count_work(r, buffer_size(output) - from);
+    return true;
+}
+
 /* The reply of the first request goes out, if it can be had now. */
 static bool emit_first(struct session *session)
 {
@@ -206,49 +270,13 @@ static bool emit_first(struct session *session)
         if (s->replica == NULL || s->stopping) {
             return false;
         }
-        if (r->command->code == COMMAND_CODE_EXEC) {
-            session_exec_begin(session, r);
-        } else if (r->command->code == COMMAND_CODE_WAIT) {
-            wait_begin(r);
-        } else if (r->command->code == COMMAND_CODE_CLUSTER) {
-            count_begin(r);
-        } else {
-            operator_begin(r);
-        }
+        begin_later(session, r);
     }
     if (r->kind == REQUEST_LATER && r->state == REQUEST_READY &&
         !session_exec_confirmed(session, r)) {
         return false;
     }
-    if (r->state == REQUEST_DONE) {
-        if (r->reply.failed) {
-            session->failed = true;
-        }
-        if (buffer_size(&r->reply) > 0) {
-            buffer_append(&session->output, buffer_data(&r->reply),
-                          buffer_size(&r->reply));
-        }
-    } else if (r->state == REQUEST_READY) {
-        if (buffer_size(&session->output) >= s->options.session_output_max) {
-            if (!session->stalled) {
-                session->stalled = true;
-                s->n_stalled++;
-            }
-            service_arm_retry(s);
-            return false;
-        }
-        if (!run_read(session, r)) {
-            buffer_truncate(&session->output, from);
-            request_ask_settled(r);
-            return false;
-        }
-        request_end(r);
-        count_work(r, buffer_size(&session->output) - from);
-    } else if (r->kind == REQUEST_LOCAL) {
-        s->local(s->local_ctx, session, r->command, r->argc, r->argv,
-                 &session->output);
-        count_work(r, buffer_size(&session->output) - from);
-    } else {
+    if (!put_reply(session, r)) {
         return false;
     }
     speak(r, &session->output, from);

@@ -262,7 +262,7 @@ uint64_t store_memory(const struct store *s)
     uint64_t n = s->tree.n_bytes + s->expiry.n_bytes + s->garbage.n_bytes;
 
     if (s->view != NULL) {
-        n += store_view_bytes(s->view);
+        n += store_view_memory(s->view);
     }
     return n;
 }

@@ -42,7 +42,6 @@ struct store_view {
 bool store_view_needs(const struct store_view *v, const struct store_item *it);
 /* Take over the whole tree of the store, which is left empty. */
 void store_view_detach(struct store_view *v, struct tree *tree);
-uint64_t store_view_bytes(const struct store_view *v);
 
 /* ---- store_expiry.c: the index. A key with expiry 0 is not in it. ---- */
 

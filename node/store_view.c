@@ -164,14 +164,9 @@ int store_view_next(struct store_view *v, struct store_item **items,
     return 0;
 }
 
-uint64_t store_view_bytes(const struct store_view *v)
-{
-    return v->aside.n_bytes + v->base.n_bytes;
-}
-
 uint64_t store_view_memory(const struct store_view *v)
 {
-    return store_view_bytes(v);
+    return v->aside.n_bytes + v->base.n_bytes;
 }
 
 void store_view_close(struct store_view *v)

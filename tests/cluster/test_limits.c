@@ -118,6 +118,7 @@ test_limits_what_can_not_be_skipped_ends_the_connection(void **state)
                   "-ERR Protocol error: invalid bulk length\r\n");
     expect_closed(inline_command, sizeof inline_command,
                   "-ERR Protocol error: too big inline request\r\n");
+    assert_true(cluster_info_u64(&cluster, 0, "protocol_errors") >= 3);
 }
 
 static void test_limits_of_a_whole_command_ends_the_connection(void **state)

@@ -131,8 +131,8 @@ static void test_forward_no_space_is_said(void **state)
     apply(l, 1);
     deliver(l, 0, f);
     deliver(l, 1, f);
-    expect(f->a, "-NOSPACE the disk of the leader is full; writes are "
-                 "refused, reads work\r\n+OK\r\n");
+    expect(f->a, "-NOSPACE the disk of the leader is full: make room there; "
+                 "writes are refused, reads work\r\n+OK\r\n");
     submit(l->a, "GET k");
     confirm(l, 0);
     expect(l->a, "$1\r\nw\r\n");
