@@ -77,8 +77,8 @@ static const char *field(const char *line, const char *name, char *out,
     return "";
 }
 
-static const char *const columns[] = {"file",  "first", "last",
-                                      "bytes", "used",  "state"};
+static const char *const columns[] = {"file", "first",    "last", "bytes",
+                                      "used", "sealed_s", "state"};
 enum { N_COLUMNS = sizeof columns / sizeof *columns, CELL_MAX = 128 };
 
 static void list_table(const struct answer *a, struct table *t)
@@ -147,6 +147,7 @@ int verb_log_list(const struct invocation *in)
     table_column(&t, ">LAST");
     table_column(&t, ">BYTES");
     table_column(&t, ">USED");
+    table_column(&t, ">SEALED S");
     table_column(&t, "STATE");
     if (wants_json(in)) {
         json_open(&w, '[');

@@ -4,7 +4,8 @@
  * A base holds the last state of every key, so it makes all entries up to its
  * index dispensable; what it costs is one pass over the live data. It is
  * taken, first reason first, when
- *   space   the disk has no room for another segment and any entry can go
+ *   space   the disk has no room for another segment, any entry can go, and no
+ *           file is there that only its age keeps (retention.c)
  *   asked   CONCORDKV COMPACT
  *   bytes   snapshot_log_bytes of log have gathered since the last one
  *   entries snapshot_entries have
@@ -86,6 +87,7 @@ void compaction_reset(struct replica *r)
     r->compaction.gathered_bytes = 0;
     r->compaction.superseded_bytes = 0;
     r->compaction.last_ms = replica_now(r);
+    r->peers_need = 0; /* the log begins behind the new one */
 }
 
 static unsigned superseded_percent(const struct replica *r)
@@ -130,6 +132,24 @@ bool compaction_has_room(struct replica *r)
     return false;
 }
 
+uint64_t compaction_missing(const struct replica *r, uint64_t spare)
+{
+    uint64_t base = bytes_needed(r);
+    uint64_t percent = r->options.compact_reserve_percent;
+    uint64_t available, pooled, missing;
+    struct raftlog_stats log;
+    raftlog_get_stats(r->log, &log);
+    base = percent > 100 ? base / 100 * percent : base;
+    pooled = log.n_pooled * r->options.segment_bytes;
+    spare = spare > pooled ? spare - pooled : 0;
+    missing = log.no_space ? r->options.segment_bytes : 0;
+    if (file_free_bytes(r->snapshot_dir, &available) == 0 &&
+        available + missing < base + spare) {
+        missing = base + spare - available;
+    }
+    return missing;
+}
+
 /* ---- is it due ---- */
 
 static const char *reason(const struct replica *r,
@@ -140,7 +160,7 @@ static const char *reason(const struct replica *r,
     uint64_t entries = r->applied - r->snapshot_index;
     struct store_counts counts;
     store_get_counts(r->store, &counts);
-    if (log->no_space && log->n_segments > 1) {
+    if (log->no_space && log->n_segments > 1 && !retention_can_yield(r)) {
         return "space";
     }
     if (r->compaction.asked) {
@@ -201,6 +221,9 @@ void replica_compaction(struct replica *r, struct replica_compaction *out)
     out->gathered_bytes = r->compaction.gathered_bytes;
     out->gathered_entries = r->applied - r->snapshot_index;
     out->superseded_percent = superseded_percent(r);
+    out->first_index = raftlog_first_index(r->log);
+    out->kept_bytes =
+        raftlog_kept_bytes(r->log, r->snapshot_index, &out->kept_ms);
     out->reserve_bytes =
         bytes_needed(r) / 100 * r->options.compact_reserve_percent;
 }

@@ -50,6 +50,7 @@ struct config {
     uint64_t snapshot_entries;
     uint64_t snapshot_rate_bytes;
     uint64_t trailing_entries;
+    uint64_t log_retention_s;
     uint64_t log_retention_bytes;
     uint64_t compact_threshold;
     uint64_t compact_ratio_percent;

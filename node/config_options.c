@@ -122,9 +122,14 @@ const struct config_option config_options[] = {
            UINT64_C(1) << 32,
            "Log entries kept below a snapshot, for followers that are a little "
            "behind.")},
+    {COUNT(LIVE, "log-retention-s", log_retention_s, "s", "0", 0, 31536000,
+           "And the segments with entries of at least the last so many "
+           "seconds, for followers and for inspection, also across restarts; "
+           "when the disk is full, the oldest of these go all the same. 0: not "
+           "by age.")},
     {BYTES(LIVE, "log-retention-bytes", log_retention_bytes, "0", 0, 1024 * GIB,
            "But of the log that a snapshot covers no more than about this "
-           "much. 0: as many entries as that may be.")},
+           "much. 0: as much as entries and time may be.")},
     {COUNT(
         LIVE, "compact-threshold", compact_threshold, "entries", "1000", 1,
         UINT64_C(1) << 40,

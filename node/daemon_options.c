@@ -45,6 +45,7 @@ void daemon_replica_options(const struct config *c, struct replica_options *out)
     out->snapshot_log_bytes = c->snapshot_log_bytes;
     out->snapshot_entries = c->snapshot_entries;
     out->trailing_entries = c->trailing_entries;
+    out->log_retention_ms = c->log_retention_s * 1000;
     out->log_retention_bytes = c->log_retention_bytes;
     out->compact_threshold = c->compact_threshold;
     out->compact_ratio_percent = (unsigned)c->compact_ratio_percent;

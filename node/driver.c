@@ -492,6 +492,7 @@ static void tick(struct replica *r, uint64_t now)
     forgot_tick(r);
     expiry_tick(r);
     snapshotter_tick(r);
+    retention_tick(r);
     compaction_tick(r);
     serve_tick(r);
     fetch_tick(r);

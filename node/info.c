@@ -99,6 +99,10 @@ static void put_compaction(struct buffer *b, const struct replica_compaction *c)
                c->n_done == 0 ? 0 : c->ms_total / c->n_done);
     put_number(b, "compaction_ms_max", c->ms_max);
     put_number(b, "compaction_reserve_bytes", c->reserve_bytes);
+    put_number(b, "log_first_index", c->first_index);
+    put_number(b, "log_retained_bytes", c->kept_bytes);
+    put_number(b, "log_retained_s", c->kept_ms / 1000);
+    put_number(b, "log_retention_yielded", c->n_yielded);
 }
 
 static void put_persistence(struct buffer *b, const struct info_facts *f)

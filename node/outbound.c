@@ -12,6 +12,7 @@
  *     not: they are anchored anew at the follower's match index, where they
  *     are always accepted;
  *   - the log was truncated meanwhile: the message is dropped, as by a network;
+ *   - the log has let go of them: the follower is offered the snapshot;
  *   - peer not connected, queue or transport full: dropped; the core notices
  *     at a heartbeat.
  * An AppendEntries is cut before each configuration entry (B1) and at
@@ -278,6 +279,27 @@ static bool is_full(struct replica *r, const struct replica_peer *peer)
            OUTBOUND_PEER_BYTES;
 }
 
+/* The log has let go of what a follower needs, and the core does not know
+ * (retention.c): it would ask for these entries until the next snapshot. When
+ * this one is installed, the follower's answer moves the core on; until then
+ * the follower must hear that there is a leader. */
+static void offer_instead(struct replica *r, struct replica_peer *peer,
+                          const struct raft_append_entries *args)
+{
+    struct raft_message m;
+    if (args->prev_log_index + 1 >= raftlog_first_index(r->log) ||
+        raft_state(&r->raft) != RAFT_LEADER ||
+        args->term != raft_current_term(&r->raft)) {
+        return;
+    }
+    memset(&m, 0, sizeof m);
+    m.type = RAFT_INSTALL_SNAPSHOT;
+    m.server_id = peer->id;
+    m.install_snapshot.term = args->term;
+    serve_offer(r, &m);
+    send_anchored(r, peer, args);
+}
+
 /* While the transport is full the queue waits; each heartbeat looks again. */
 static void start_read(struct replica *r, struct replica_peer *peer)
 {
@@ -289,6 +311,9 @@ static void start_read(struct replica *r, struct replica_peer *peer)
         if (rv == 0) {
             peer->reading = true;
         } else {
+            if (rv == ERR_NOTFOUND) {
+                offer_instead(r, peer, args);
+            }
             queue_pop(peer);
         }
     }

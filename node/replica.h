@@ -53,7 +53,11 @@ struct replica_options {
     uint64_t snapshot_log_bytes;  /* take a snapshot after; 0: 256 MiB */
     uint64_t snapshot_entries;    /* or after as many entries; 0: 1000000 */
     uint64_t trailing_entries;    /* kept below a snapshot; 0: 16384 */
+    uint64_t log_retention_ms;    /* and files sealed for less; 0: not by age */
     uint64_t log_retention_bytes; /* but no more log than this; 0: no limit */
+    /* Entries below a snapshot that the core is told of at a start; 0: 2 Mi. A
+     * follower further behind gets the snapshot. */
+    uint64_t loaded_entries_max;
     /* Compaction before that (compaction.c). */
     uint64_t compact_threshold;       /* entries; 0: 1000 */
     unsigned compact_ratio_percent;   /* superseded; 0: 30 */
@@ -111,8 +115,9 @@ int replica_open(const struct replica_options *options,
                  const struct replica_io *io,
                  const struct replica_events *events, struct replica **out,
                  struct err_info *info);
-/* Other limits while it runs: of `options` only batch_, uncommitted_, snapshot_
- * and trailing_ fields count; and which events are traced. */
+/* Other limits while it runs: of `options` only batch_, uncommitted_,
+ * snapshot_, compact_, trailing_ and log_retention_ fields count; and which
+ * events are traced. */
 void replica_configure(struct replica *r, const struct replica_options *options,
                        enum trace_level trace_max);
 /* Stop cleanly: waits for queued writes, marks the log clean. */
@@ -191,6 +196,10 @@ struct replica_compaction {
     uint64_t saved_bytes; /* of these, superseded */
     uint64_t ms_total, ms_max;
     uint64_t reserve_bytes; /* of the disk, kept for the next one */
+    uint64_t first_index;   /* of the log */
+    uint64_t kept_bytes;    /* of sealed files that the snapshot covers */
+    uint64_t kept_ms;       /* since the oldest of them was sealed */
+    uint64_t n_yielded;     /* of them, let go early for a full disk */
 };
 void replica_compaction(struct replica *r, struct replica_compaction *out);
 /* Take a base snapshot now. ERR_BUSY one is being taken or installed;

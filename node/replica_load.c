@@ -39,12 +39,18 @@ static uint64_t log_now_us(void *ctx)
                                 : r->io.now_ms(r->io.ctx) * 1000;
 }
 
+static uint64_t log_clock_ms(void *ctx)
+{
+    const struct replica *r = ctx;
+    return r->io.clock_ms(r->io.ctx);
+}
+
 static int open_log(struct replica *r, const char *aio,
                     struct raftlog_report *report, struct err_info *info)
 {
     struct raftlog_options o = {0};
-    struct raftlog_io io = {r,         log_work,   driver_progress,
-                            log_fatal, log_now_ms, log_now_us};
+    struct raftlog_io io = {r,          log_work,   driver_progress, log_fatal,
+                            log_now_ms, log_now_us, log_clock_ms};
     memcpy(o.cluster_id, r->options.cluster_id, sizeof o.cluster_id);
     o.node_id = r->options.id;
     o.segment_bytes = r->options.segment_bytes;
@@ -283,6 +289,17 @@ static bool is_only_voter(const struct replica *r)
     return n_voters == 1 && self;
 }
 
+/* A log that is kept for days can hold more entries below the snapshot than one
+ * array should; the core needs none of them. */
+static uint64_t first_loaded(const struct replica *r)
+{
+    uint64_t first = raftlog_first_index(r->log);
+    uint64_t most = r->options.loaded_entries_max;
+    return r->snapshot_index > most && first < r->snapshot_index - most + 1
+               ? r->snapshot_index - most + 1
+               : first;
+}
+
 /* B5: the only voter elects itself without raising its term. If it lost
  * entries that a learner has, it would write others under the same index and
  * term. The bump is queued before START's entries, so it is durable first. */
@@ -300,7 +317,7 @@ static int bump_single_voter(struct replica *r, struct raftlog_report *report)
 int replica_start(struct replica *r, struct raftlog_report *report,
                   struct err_info *info)
 {
-    struct loading l = {r, NULL, raftlog_first_index(r->log)};
+    struct loading l = {r, NULL, first_loaded(r)};
     uint64_t last = raftlog_last_index(r->log);
     size_t n = last >= l.first ? (size_t)(last - l.first + 1) : 0;
     struct raft_snapshot_metadata metadata;

@@ -30,6 +30,7 @@ void replica_options_fill(struct replica_options *o)
     default_unsigned(&o->compact_base_percent, 100);
     default_u64(&o->compact_rate_bytes, (uint64_t)64 << 20);
     default_u64(&o->trailing_entries, 16384);
+    default_u64(&o->loaded_entries_max, (uint64_t)2 << 20);
     default_u64(&o->snapshot_rate_bytes, (uint64_t)128 << 20);
     default_unsigned(&o->inflight_entries, 4096);
     default_u64(&o->uncommitted_entries_max, 8192);
@@ -50,6 +51,7 @@ void replica_configure(struct replica *r, const struct replica_options *options,
     r->options.snapshot_entries = o.snapshot_entries;
     r->options.snapshot_rate_bytes = o.snapshot_rate_bytes;
     r->options.trailing_entries = o.trailing_entries;
+    r->options.log_retention_ms = o.log_retention_ms;
     r->options.log_retention_bytes = o.log_retention_bytes;
     r->options.compact_threshold = o.compact_threshold;
     r->options.compact_ratio_percent = o.compact_ratio_percent;

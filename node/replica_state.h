@@ -16,6 +16,7 @@
  *   forgot.c             no votes while acknowledged entries may be missing
  *   handover.c           draining, transfer (B8), agreed loss of a leader (B12)
  *   compaction.c         when one is taken
+ *   retention.c          how much log stays below it
  *   snapshotter.c        taking a base in slices
  *   snapshot_serve.c     offering snapshots and serving their chunks
  *   snapshot_fetch.c     fetching and installing them
@@ -206,7 +207,10 @@ struct replica {
     struct snapshot_manifest manifest; /* the chain on disk */
     uint64_t snapshot_index;
     uint64_t snapshot_ms;
-    uint64_t written_at_snapshot;    /* raftlog written_bytes */
+    uint64_t written_at_snapshot; /* raftlog written_bytes */
+    uint64_t written_at_tick;     /* the same, for retention.c */
+    uint64_t peers_need; /* serve_needs when it was taken: a connection that
+                            is lost for a moment changes nothing */
     struct snapshotter *snapshotter; /* taking one; NULL: none */
     struct compaction compaction;
     uint64_t snapshot_retry_ms;
@@ -354,8 +358,19 @@ void compaction_done(struct replica *r, uint64_t ms);
 void compaction_reset(struct replica *r);
 /* Whether the disk has room for a base. */
 bool compaction_has_room(struct replica *r);
+/* How many bytes the disk lacks for one, and beside it for so much more log. */
+uint64_t compaction_missing(const struct replica *r, uint64_t spare);
 /* Begin one when it is due. */
 void compaction_tick(struct replica *r);
+
+/* ---- retention.c ---- */
+/* How many entries at and below index stay when a snapshot covers it. */
+uint64_t retention_keep(const struct replica *r, uint64_t index);
+/* Let go of what the newest snapshot covers and the options do not keep. */
+void retention_release(struct replica *r);
+/* Whether a full disk can still be given files that only their age keeps. */
+bool retention_can_yield(const struct replica *r);
+void retention_tick(struct replica *r);
 
 /* ---- snapshotter.c ---- */
 void snapshotter_tick(struct replica *r);

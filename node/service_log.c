@@ -97,9 +97,10 @@ void log_list(struct request *r, uint32_t argc, const struct bytes *argv)
         int size =
             snprintf(line, sizeof line,
                      "file=%s first=%" PRIu64 " last=%" PRIu64 " bytes=%" PRIu64
-                     " used=%" PRIu64 " state=%s",
+                     " used=%" PRIu64 " state=%s sealed_s=%" PRIu64,
                      f->name, f->first_index, f->last_index, f->file_bytes,
-                     f->used_bytes, state_of(f, status.durable_index));
+                     f->used_bytes, state_of(f, status.durable_index),
+                     f->sealed_ms / 1000);
         resp_bulk(&r->reply, line, (size_t)size);
     }
     free(files);

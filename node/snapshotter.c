@@ -5,7 +5,7 @@
  * it, so the loop is held for one slice at a time and memory is one slice plus
  * what writes replace meanwhile. When the file is complete the pool thread
  * makes it the chain; only then the core is told and the log lets go of what
- * the snapshot covers, except the trailing entries.
+ * the snapshot covers, except what retention.c keeps.
  *
  * Failure cases: no space or an I/O error: the file is removed, the chain stays
  * as it is, another try follows later. A snapshot arrives from the leader
@@ -27,8 +27,7 @@
 enum {
     SLICE_ITEMS = 256, /* about 0.2 ms of the loop */
     SLICE_BYTES = 512 * 1024,
-    RETRY_MS = 5000,
-    RETENTION_FILES_MAX = 256
+    RETRY_MS = 5000
 };
 
 struct snapshotter {
@@ -129,36 +128,6 @@ static void work(void *arg)
 
 static void next_slice(struct snapshotter *s);
 
-/* The log below a base, as much as stays for followers: trailing_entries, but
- * of these no more files than log_retention_bytes, unless the core has more in
- * flight (B3); and what those who are behind just now need (snapshot_serve.c).
- */
-static uint64_t trailing(const struct replica *r, uint64_t index)
-{
-    struct raftlog_file files[RETENTION_FILES_MAX];
-    uint64_t keep = r->options.trailing_entries;
-    uint64_t limit = r->options.log_retention_bytes;
-    uint64_t bytes = 0;
-    uint64_t needed;
-    size_t n = raftlog_files(r->log, files, RETENTION_FILES_MAX);
-    for (size_t i = n; limit > 0 && n <= RETENTION_FILES_MAX && i-- > 0;) {
-        bytes += files[i].file_bytes;
-        if (bytes > limit && files[i].last_index < index &&
-            index - files[i].last_index < keep) {
-            keep = index - files[i].last_index;
-            break;
-        }
-    }
-    if (keep < r->options.inflight_entries) {
-        keep = r->options.inflight_entries;
-    }
-    keep =
-        keep < r->options.trailing_entries ? keep : r->options.trailing_entries;
-    needed = serve_needs(r, index);
-    keep = keep > needed ? keep : needed;
-    return keep < UINT32_MAX ? keep : UINT32_MAX; /* the core's width */
-}
-
 /* Whether the loop and the disk have had as much of this as the rate allows. */
 static bool is_too_fast(const struct snapshotter *s)
 {
@@ -183,7 +152,8 @@ static void complete(struct replica *r, struct snapshotter *s)
     event.snapshot.metadata.index = index;
     event.snapshot.metadata.term = s->meta.to_term;
     event.snapshot.metadata.configuration_index = s->meta.configuration_index;
-    keep = trailing(r, index);
+    r->peers_need = serve_needs(r, index);
+    keep = retention_keep(r, index);
     event.snapshot.trailing = (unsigned)keep;
     if (wire_configuration_decode(
             s->meta.configuration, s->meta.configuration_size,
@@ -206,9 +176,7 @@ static void complete(struct replica *r, struct snapshotter *s)
                   (unsigned long long)(replica_now(r) - s->started_ms),
                   (unsigned long long)r->snapshot_slice_us_max);
     driver_step(r, &event);
-    if (index > keep) {
-        raftlog_release(r->log, index - keep);
-    }
+    retention_release(r);
     r->compaction.base_bytes = r->manifest.files[0].size;
     r->compaction.base_raw_bytes =
         s->raw_bytes + r->manifest.files[0].n_records * 64;

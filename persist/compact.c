@@ -262,41 +262,6 @@ int compact_range(struct wal_private *w, uint64_t to, struct pace *pace,
 
 /* ---- letting go -----------------------------------------------------------*/
 
-/* Through which entry the files are old enough to go. */
-static uint64_t old_enough(struct wal_private *w)
-{
-    uint64_t keep_ns =
-        wal_option_get(w, WAL_OPTION_RETAIN_SECONDS) * UINT64_C(1000000000);
-    uint64_t now = w->environment.now_ns();
-    uint64_t through = 0;
-
-    for (unsigned i = 0; i < WAL_COVERED_MAX; i++) {
-        if (w->covered[i].seq > through &&
-            now - w->covered[i].at_ns >= keep_ns) {
-            through = w->covered[i].seq;
-        }
-    }
-    return through;
-}
-
-/* Remember since when the chain covers what it does; the oldest note gives its
- * place. */
-static void note_covered(struct wal_private *w)
-{
-    unsigned oldest = 0;
-
-    for (unsigned i = 0; i < WAL_COVERED_MAX; i++) {
-        if (w->covered[i].seq == wal_chain_to(w)) {
-            return;
-        }
-        if (w->covered[i].seq < w->covered[oldest].seq) {
-            oldest = i;
-        }
-    }
-    w->covered[oldest].seq = wal_chain_to(w);
-    w->covered[oldest].at_ns = w->environment.now_ns();
-}
-
 /* log_lock is held: through which entry files may go and still leave so many
  * bytes of files that the chain covers. */
 static uint64_t enough_left(struct wal_private *w, uint64_t through,
@@ -327,17 +292,32 @@ static uint64_t enough_left(struct wal_private *w, uint64_t through,
     return result;
 }
 
-void compact_release(struct wal_private *w)
+/* log_lock is held: through which entry nothing has to be kept. A full disk
+ * comes before what is retained: the oldest file goes, and when it has gone the
+ * next one if that was not enough. */
+static uint64_t dispensable(struct wal_private *w, uint64_t covered)
 {
+    uint64_t seconds = wal_option_get(w, WAL_OPTION_RETAIN_SECONDS);
     uint64_t keep_bytes = wal_option_get(w, WAL_OPTION_RETAIN_BYTES);
-    uint64_t through;
+    uint64_t through = covered;
+    uint64_t oldest = raftlog_oldest(w->log, 0);
+    struct raftlog_stats log;
 
-    note_covered(w);
-    through = old_enough(w);
-    pthread_mutex_lock(&w->log_lock);
     if (keep_bytes > 0) {
         through = enough_left(w, through, keep_bytes);
     }
-    raftlog_release(w->log, through);
+    if (seconds > 0) {
+        uint64_t old = raftlog_sealed_before(w->log, seconds * 1000);
+        through = old < through ? old : through;
+    }
+    raftlog_get_stats(w->log, &log);
+    return log.no_space && oldest <= covered && oldest > through ? oldest
+                                                                 : through;
+}
+
+void compact_release(struct wal_private *w)
+{
+    pthread_mutex_lock(&w->log_lock);
+    raftlog_release(w->log, dispensable(w, wal_chain_to(w)));
     pthread_mutex_unlock(&w->log_lock);
 }

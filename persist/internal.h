@@ -43,8 +43,7 @@ enum {
      * release under way at most; done() of those settled comes late. */
     WAL_JOBS_MAX = 256,
     /* Waiting appends are all measured, others one in so many. */
-    WAL_SAMPLE = 16,
-    WAL_COVERED_MAX = 32
+    WAL_SAMPLE = 16
 };
 
 struct wal_job {
@@ -57,6 +56,7 @@ struct wal_job {
 struct wal_environment {
     bool threads; /* false: jobs run in the caller, nothing runs by itself */
     uint64_t (*now_ns)(void);
+    uint64_t (*clock_ms)(void); /* wall clock; NULL: there is none */
 };
 extern const struct wal_environment wal_environment_default;
 
@@ -141,11 +141,6 @@ struct wal_private {
     struct snapshot_manifest chain;
     pthread_t compact_thread;
     bool has_compact_thread;
-    /* Since when the chain covers entries, for files that are retained. */
-    struct {
-        uint64_t seq;
-        uint64_t at_ns;
-    } covered[WAL_COVERED_MAX];
 };
 
 /* ---- open.c ---- */

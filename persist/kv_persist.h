@@ -176,7 +176,10 @@ enum wal_option {
     WAL_OPTION_COMPACT_MEMORY,      /* bytes for sorting, 16 MiB */
     WAL_OPTION_RETAIN_BYTES,        /* keep so many bytes of files that a base
                                        covers, 0 */
-    WAL_OPTION_RETAIN_SECONDS       /* and those covered for less, 0 */
+    WAL_OPTION_RETAIN_SECONDS       /* and those that were appended to in the
+                                       last so many, 0; a full disk takes what
+                                       both keep. For files of a process
+                                       before, set it before init */
 };
 /* wal NULL: the default of handles that are opened later by this process.
  * errno: EINVAL unknown option or value. */

@@ -27,7 +27,16 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-const struct wal_environment wal_environment_default = {true, monotonic_ns};
+static uint64_t wall_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / NS_PER_MS;
+}
+
+const struct wal_environment wal_environment_default = {true, monotonic_ns,
+                                                        wall_ms};
 
 void service_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
                         uint64_t at_ns)
@@ -93,6 +102,13 @@ static uint64_t on_now_us(void *ctx)
     return ((struct wal_private *)ctx)->environment.now_ns() / 1000;
 }
 
+static uint64_t on_clock_ms(void *ctx)
+{
+    const struct wal_private *w = ctx;
+
+    return w->environment.clock_ms != NULL ? w->environment.clock_ms() : 0;
+}
+
 void service_io(struct wal_private *w, struct raftlog_io *io)
 {
     memset(io, 0, sizeof *io);
@@ -102,6 +118,7 @@ void service_io(struct wal_private *w, struct raftlog_io *io)
     io->fatal = on_fatal;
     io->now_ms = on_now_ms;
     io->now_us = on_now_us;
+    io->clock_ms = on_clock_ms;
 }
 
 /* ---- jobs -----------------------------------------------------------------*/

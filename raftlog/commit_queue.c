@@ -26,12 +26,6 @@
 
 enum { REAP_MAX = 4 };
 
-static uint64_t now_us(const struct raftlog *log)
-{
-    return log->io.now_us != NULL ? log->io.now_us(log->io.ctx)
-                                  : log->io.now_ms(log->io.ctx) * 1000;
-}
-
 /* ---- hard state -----------------------------------------------------------*/
 
 static bool hard_due(const struct raftlog *log)
@@ -176,7 +170,7 @@ static bool frame_submit(struct raftlog *log, struct frame_header *h,
     struct frame_write *w = &log->frame;
     int rv;
     frame_seal(h, log->options.cluster_id, log->frame_buffer);
-    w->started_us = now_us(log);
+    w->started_us = raftlog_internal_now_us(log);
     assert(weak || !sync_is_pending(log));
     rv = (weak ? file_queue_write : file_queue_submit)(
         log->queue, s->file, log->frame_buffer, h->frame_bytes, s->end, w);
@@ -214,6 +208,16 @@ static bool may_be_weak(const struct raftlog *log, const struct plan *p)
            !log->truncate_pending && !log->reset_pending;
 }
 
+/* How long the first entry of the frame that was just begun waited for it.
+ * `more` wait for the next one, from now on. */
+static void time_waiting(struct raftlog *log, bool more)
+{
+    uint64_t since = log->waiting_since_us;
+    uint64_t now = log->frame.started_us;
+    histogram_record(&log->latency.wait_us, since > 0 ? now - since : 0);
+    log->waiting_since_us = more ? now : 0;
+}
+
 /* The next frame of entries and acts. */
 static void entries_submit(struct raftlog *log, const struct plan *p)
 {
@@ -249,6 +253,7 @@ static void entries_submit(struct raftlog *log, const struct plan *p)
     }
     if (p->n > 0) {
         log_index_push_frame(&log->index, &ref);
+        time_waiting(log, ref.last < log->index.last);
     }
     log->unframed_first += p->n;
     log->unframed_bytes -= p->body_bytes;
@@ -310,6 +315,14 @@ void commit_pump(struct raftlog *log)
                           : log->align);
 }
 
+void commit_appended(struct raftlog *log)
+{
+    commit_pump(log);
+    if (log->waiting_since_us == 0 && log->unframed_first <= log->index.last) {
+        log->waiting_since_us = raftlog_internal_now_us(log);
+    }
+}
+
 /* ---- completions ----------------------------------------------------------*/
 
 void commit_clamp(struct raftlog *log, uint64_t from)
@@ -343,7 +356,7 @@ static void act_complete(struct raftlog *log, const struct frame_write *w)
 
 static void time_complete(struct raftlog *log, const struct frame_write *w)
 {
-    uint64_t us = now_us(log) - w->started_us;
+    uint64_t us = raftlog_internal_now_us(log) - w->started_us;
     histogram_record(&log->latency.write_us, us);
     if (w->header.n_entries > 0) {
         histogram_record(&log->latency.batch_entries, w->header.n_entries);

@@ -106,6 +106,9 @@ struct raftlog {
      * acts swallow earlier ones, so no list is needed. */
     uint64_t unframed_first;
     uint64_t unframed_bytes; /* as records */
+    /* Since when the oldest of them waits for its frame; 0: nothing did so
+     * longer than one call. */
+    uint64_t waiting_since_us;
     bool truncate_pending;
     bool reset_pending;
 
@@ -152,6 +155,17 @@ struct raftlog {
     struct raftlog_latency latency;
 };
 
+/* Monotonic microseconds, and the wall clock; 0 when it is not known. */
+static inline uint64_t raftlog_internal_now_us(const struct raftlog *log)
+{
+    return log->io.now_us != NULL ? log->io.now_us(log->io.ctx)
+                                  : log->io.now_ms(log->io.ctx) * 1000;
+}
+static inline uint64_t raftlog_internal_clock_ms(const struct raftlog *log)
+{
+    return log->io.clock_ms != NULL ? log->io.clock_ms(log->io.ctx) : 0;
+}
+
 /* ---- raftlog.c ---- */
 /* Report a failure once and stop for good. */
 void raftlog_internal_fail(struct raftlog *log, const struct err_info *info);
@@ -162,6 +176,9 @@ void raftlog_internal_segment_unref(struct segment *segment);
 /* ---- commit_queue.c ---- */
 /* Start whatever write is due and possible. */
 void commit_pump(struct raftlog *log);
+/* The same when entries were handed over: what finds no frame waits from now
+ * on. */
+void commit_appended(struct raftlog *log);
 /* Reap finished writes. */
 void commit_reap(struct raftlog *log);
 /* Clamp the frame in flight: entries from `from` on do not count. */

@@ -313,13 +313,16 @@ int raftlog_append(struct raftlog *log, uint64_t first,
     if (first <= log->index.last) {
         truncate_from(log, first);
     }
+    if (log->unframed_first > log->index.last) {
+        log->waiting_since_us = 0;
+    }
     for (size_t i = 0; i < n; i++) {
         cache_push(&log->cache, &entries[i]);
         log_index_push(&log->index, entries[i].term);
         log->unframed_bytes += record_size(&entries[i]);
     }
     log->stats.n_appends += n;
-    commit_pump(log);
+    commit_appended(log);
     return 0;
 }
 

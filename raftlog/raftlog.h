@@ -85,6 +85,9 @@ struct raftlog_io {
     uint64_t (*now_ms)(void *ctx);
     /* Monotonic microseconds, for the statistics. NULL: now_ms times 1000. */
     uint64_t (*now_us)(void *ctx);
+    /* Wall clock in milliseconds: from one life of the log to the next, how old
+     * its files are. NULL: not known, they are as old as this life. */
+    uint64_t (*clock_ms)(void *ctx);
 };
 
 /* Payload of one entry; a bigger one is ERR_TOOBIG. */
@@ -246,7 +249,8 @@ struct raftlog_file {
     uint64_t last_index;
     uint64_t file_bytes;
     uint64_t used_bytes;
-    bool active; /* frames go here */
+    uint64_t sealed_ms; /* since when; its entries are older. 0: not yet */
+    bool active;        /* frames go here */
 };
 /* Bytes of frames on disk from the one that holds entry `first` on; 0 when
  * there is none. */
@@ -254,6 +258,22 @@ uint64_t raftlog_frame_bytes(const struct raftlog *log, uint64_t first);
 /* Fill at most max of files, oldest first; returns how many there are. */
 size_t raftlog_files(const struct raftlog *log, struct raftlog_file *files,
                      size_t max);
+/* How far the log can be released so that what is asked for stays; whole files
+ * go, so it matters only which file an index stands in. 0: nothing can.
+ *
+ * sealed_before: the files that were sealed less than age_ms ago stay.
+ * beyond: of the files with entries at or below index, the newest stay, as many
+ *   as have `bytes` together; the one that goes on behind index is one of them.
+ * oldest: all files but the oldest stay, which have `bytes` together and are
+ * one at least; UINT64_MAX: there is only the active one. */
+uint64_t raftlog_sealed_before(const struct raftlog *log, uint64_t age_ms);
+uint64_t raftlog_beyond(const struct raftlog *log, uint64_t index,
+                        uint64_t bytes);
+uint64_t raftlog_oldest(const struct raftlog *log, uint64_t bytes);
+/* Bytes of the sealed files that hold no entry behind index, and since when the
+ * oldest of them is sealed (0: there is none). */
+uint64_t raftlog_kept_bytes(const struct raftlog *log, uint64_t index,
+                            uint64_t *oldest_ms);
 
 struct raftlog_stats {
     uint64_t bytes_on_disk; /* live segments, prepared and pool */
@@ -282,11 +302,14 @@ struct raftlog_stats {
     const char *sync_method; /* "aio" or "thread" */
 };
 void raftlog_get_stats(const struct raftlog *log, struct raftlog_stats *out);
-/* How long writes and syncs took, and what a frame of entries held, since the
- * log was opened or raftlog_reset_latency. Borrowed until the next call. */
+/* How long writes and syncs took, how long entries waited for a frame (for the
+ * one before it, a new segment, room on the disk), and what a frame of entries
+ * held, since the log was opened or raftlog_reset_latency. Borrowed until the
+ * next call. */
 struct raftlog_latency {
     struct histogram write_us; /* durable, or of a weaker policy written */
     struct histogram sync_us;
+    struct histogram wait_us; /* of the oldest entry of a frame, for it */
     struct histogram batch_entries;
     struct histogram batch_bytes;
 };

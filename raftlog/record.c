@@ -32,6 +32,7 @@ void segment_header_encode(const struct segment_header *h, void *block,
     byte_put_u64(&w, h->first_sequence);
     byte_put_u64(&w, h->previous_checksum);
     byte_put_u64(&w, h->file_bytes);
+    byte_put_u64(&w, h->begun_ms);
     w.at = (uint8_t *)block + SEGMENT_CHECKSUM_AT;
     byte_put_u64(&w, checksum(block, SEGMENT_CHECKSUM_AT, 0));
     assert(!w.failed);
@@ -71,6 +72,7 @@ int segment_header_decode(const void *data, size_t size,
     h.first_sequence = byte_get_u64(&r);
     h.previous_checksum = byte_get_u64(&r);
     h.file_bytes = byte_get_u64(&r);
+    h.begun_ms = version >= 2 ? byte_get_u64(&r) : 0;
     r.at = (const uint8_t *)data + SEGMENT_CHECKSUM_AT;
     if (byte_get_u64(&r) != checksum(data, SEGMENT_CHECKSUM_AT, 0) ||
         !block_bytes_valid(h.block_bytes) || h.segment_id == 0 ||

@@ -21,7 +21,7 @@
 #include "raftlog/raftlog.h"
 
 enum {
-    RECORD_VERSION = 1,
+    RECORD_VERSION = 2,
     RECORD_BLOCK_MIN = 4096, /* frames are padded to at least this */
     SEGMENT_HEADER_SIZE = 128,
     FRAME_HEADER_SIZE = 112,
@@ -39,6 +39,9 @@ struct segment_header {
     uint64_t first_sequence;    /* of the first frame */
     uint64_t previous_checksum; /* of the frame before it: the chain goes on */
     uint64_t file_bytes;
+    /* Wall clock in milliseconds when it became the active one, and the segment
+     * before it was sealed. 0: not known, as in version 1. */
+    uint64_t begun_ms;
     uint32_t block_bytes; /* alignment of the frames in this file */
 };
 

@@ -139,6 +139,7 @@ static int remove_leftovers(struct recovery *r)
             log->n_segments--;
             log->stats.bytes_on_disk -= s->bytes;
             raftlog_internal_segment_unref(s);
+            f->segment = NULL;
         }
     }
     return 0;
@@ -335,6 +336,7 @@ static int create_first(struct recovery *r)
     f->header.first_sequence = 1;
     f->header.file_bytes = log->options.segment_bytes;
     f->header.block_bytes = (uint32_t)log->align;
+    f->header.begun_ms = raftlog_internal_clock_ms(log);
     if (recover_segment_new(r, f) == NULL) {
         return err_set(r->info, ERR_NOMEM, "out of memory");
     }
@@ -348,6 +350,24 @@ static int create_first(struct recovery *r)
 }
 
 /* ---- the running log ------------------------------------------------------*/
+
+/* When the segments were begun, by what has passed on the wall clock since: not
+ * later than the next one. One that does not say, or says the future, begins
+ * now: for whoever keeps a log for a time that is too long rather than too
+ * short. */
+static void date_segments(struct recovery *r)
+{
+    struct raftlog *log = r->log;
+    uint64_t clock = raftlog_internal_clock_ms(log);
+    uint64_t age = 0;
+    for (size_t i = r->n_found; i-- > 0 && r->found[i].segment != NULL;) {
+        uint64_t then = r->found[i].header.begun_ms;
+        uint64_t own = then > 0 && clock > then ? clock - then : 0;
+        age = own > age ? own : age;
+        r->found[i].segment->begun_ms =
+            (int64_t)log->io.now_ms(log->io.ctx) - (int64_t)age;
+    }
+}
 
 static void adopt(struct recovery *r)
 {
@@ -363,6 +383,7 @@ static void adopt(struct recovery *r)
     log->recorded_sequence = r->recorded;
     log->oldest_wanted = log->segments->id;
     log->oldest_recorded = log->segments->id;
+    date_segments(r);
     sync_durable(log);
     log->written.last = log->durable;
     log->clean = r->n_frames > 0 && (r->last_flags & FRAME_CLEAN) != 0;

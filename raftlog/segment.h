@@ -29,6 +29,9 @@ struct segment {
     uint64_t end;         /* offset behind the last frame */
     /* Highest entry that some recovery may still take from this file. */
     uint64_t max_index;
+    /* When it became the active one, on the scale of io.now_ms; of a former
+     * life by the wall clock, so it can lie before zero. */
+    int64_t begun_ms;
     struct file *file;
     unsigned refs; /* the list's and one for each read */
     char name[SEGMENT_NAME_MAX];

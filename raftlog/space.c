@@ -259,6 +259,8 @@ static void rotate_describe(const struct raftlog *log, struct rotate_job *r,
     h->previous_checksum = log->chain;
     h->file_bytes = r->file.bytes;
     h->block_bytes = (uint32_t)log->align;
+    h->begun_ms = raftlog_internal_clock_ms(log);
+    r->segment->begun_ms = (int64_t)log->io.now_ms(log->io.ctx);
     r->segment->id = id;
     r->segment->first_index = h->first_index;
     r->segment->bytes = h->file_bytes;

@@ -54,6 +54,15 @@ uint64_t raftlog_frame_bytes(const struct raftlog *log, uint64_t first)
     return bytes;
 }
 
+/* Since when a segment is sealed: since the next one was begun. */
+static uint64_t sealed_ms(const struct raftlog *log, const struct segment *s)
+{
+    int64_t now = (int64_t)log->io.now_ms(log->io.ctx);
+    return s->next != NULL && now > s->next->begun_ms
+               ? (uint64_t)(now - s->next->begun_ms)
+               : 0;
+}
+
 /* What the frames from *f on say of segment s; they follow each other as the
  * segments do. */
 static void describe(const struct raftlog *log, const struct segment *s,
@@ -65,6 +74,7 @@ static void describe(const struct raftlog *log, const struct segment *s,
     out->file_bytes = s->bytes;
     out->used_bytes = s->end;
     out->active = s == log->active;
+    out->sealed_ms = sealed_ms(log, s);
     out->first_index = s->first_index;
     out->last_index = s->first_index - 1;
     for (bool first = true; *f != NULL && *f < end && (*f)->segment == s;
@@ -92,4 +102,60 @@ size_t raftlog_files(const struct raftlog *log, struct raftlog_file *files,
         n++;
     }
     return n;
+}
+
+/* ---- what may go ----------------------------------------------------------*/
+
+uint64_t raftlog_sealed_before(const struct raftlog *log, uint64_t age_ms)
+{
+    uint64_t through = 0;
+    for (const struct segment *s = log->segments;
+         s != log->active && sealed_ms(log, s) >= age_ms; s = s->next) {
+        through = s->max_index > through ? s->max_index : through;
+    }
+    return through;
+}
+
+uint64_t raftlog_beyond(const struct raftlog *log, uint64_t index,
+                        uint64_t bytes)
+{
+    const struct segment *end = log->segments;
+    uint64_t total = log->segments->bytes;
+    uint64_t through = 0;
+    while (end != log->active && end->max_index <= index) {
+        end = end->next;
+        total += end->bytes;
+    }
+    for (const struct segment *s = log->segments; s != end && total > bytes;
+         s = s->next) {
+        total -= s->bytes;
+        through = s->max_index > through ? s->max_index : through;
+    }
+    return through;
+}
+
+uint64_t raftlog_oldest(const struct raftlog *log, uint64_t bytes)
+{
+    const struct segment *s = log->segments;
+    uint64_t total = 0;
+    uint64_t through = s == log->active ? UINT64_MAX : 0;
+    while (s != log->active && (through == 0 || total < bytes)) {
+        total += s->bytes;
+        through = s->max_index > through ? s->max_index : through;
+        s = s->next;
+    }
+    return through;
+}
+
+uint64_t raftlog_kept_bytes(const struct raftlog *log, uint64_t index,
+                            uint64_t *oldest_ms)
+{
+    uint64_t bytes = 0;
+    *oldest_ms = 0;
+    for (const struct segment *s = log->segments;
+         s != log->active && s->max_index <= index; s = s->next) {
+        *oldest_ms = bytes == 0 ? sealed_ms(log, s) : *oldest_ms;
+        bytes += s->bytes;
+    }
+    return bytes;
 }

@@ -200,12 +200,6 @@ int raftlog_set_sync(struct raftlog *log,
 
 /* ---- syncs ----------------------------------------------------------------*/
 
-static uint64_t now_us(const struct raftlog *log)
-{
-    return log->io.now_us != NULL ? log->io.now_us(log->io.ctx)
-                                  : log->io.now_ms(log->io.ctx) * 1000;
-}
-
 void sync_written(struct raftlog *log, const struct frame_write *w)
 {
     const struct frame_header *h = &w->header;
@@ -275,7 +269,7 @@ void sync_start(struct raftlog *log)
     if (w->active || log->stopped) {
         return;
     }
-    w->started_us = now_us(log);
+    w->started_us = raftlog_internal_now_us(log);
     rv = file_queue_sync(log->queue, log->active->file, w);
     if (rv == ERR_AGAIN || rv == ERR_NOMEM) {
         return;
@@ -297,7 +291,7 @@ void sync_complete(struct raftlog *log)
 {
     struct sync_write *w = &log->syncing;
     const struct sync_state *s = &w->covers;
-    uint64_t us = now_us(log) - w->started_us;
+    uint64_t us = raftlog_internal_now_us(log) - w->started_us;
     w->active = false;
     log->unsynced_entries -= w->n_entries;
     log->unsynced_bytes -= w->n_bytes;

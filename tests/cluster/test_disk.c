@@ -166,12 +166,66 @@ static void test_full_disk_never_comes_of_overwrites(void **state)
     small_disk_close(&disk);
 }
 
+/* The log of an hour does not fit on the disk: neither a write nor a snapshot
+ * is refused for it. */
+static void test_full_disk_comes_before_retention(void **state)
+{
+    struct cluster_options options = {
+        .n_nodes = 1,
+        .args = {"--segment-bytes", "1m", "--compact-threshold", "100",
+                 "--trailing-entries", "50", "--inflight-entries", "32",
+                 "--log-retention-s", "3600", NULL}};
+    struct small_disk disk;
+    struct cluster c;
+    redisReply *reply;
+    redisContext *r;
+    char why[400] = "";
+    (void)state;
+
+    if (!small_disk_open(&disk, DISK_MB, why, sizeof why)) {
+        fail_msg("no small file system can be had here: %s", why);
+    }
+    options.parent = disk.dir.path;
+    cluster_open(&c, &options);
+    cluster_start(&c);
+    memset(value, 'v', VALUE_BYTES);
+    r = cluster_connect(&c, 0);
+    for (unsigned n = 0; n * VALUE_BYTES < (DISK_MB + DISK_MB / 2) << 20;
+         n += 4) {
+        reply = redisCommand(r, "MSET a %s b %s c %s d %s", value, value, value,
+                             value);
+        if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
+            cluster_fail(&c, "overwrite %u is refused: %s", n,
+                         reply != NULL ? reply->str : r->errstr);
+        }
+        freeReplyObject(reply);
+    }
+    redisFree(r);
+    assert_true(cluster_info_u64(&c, 0, "log_retention_yielded") >= 1);
+    reply = cluster_command(&c, 0, "CONCORDKV COMPACT");
+    assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
+    freeReplyObject(reply);
+    reply = cluster_command(&c, 0, "CONFIG SET log-retention-s 0");
+    assert_string_equal(reply->str, "OK");
+    freeReplyObject(reply);
+    for (uint64_t end_us = cluster_now_us() + CLUSTER_WAIT_MS * UINT64_C(1000);
+         cluster_info_u64(&c, 0, "log_retained_bytes") > 2 << 20;) {
+        if (cluster_now_us() > end_us) {
+            cluster_fail(&c, "the log is kept although nothing asks for it");
+        }
+        cluster_sleep_ms(20);
+    }
+    cluster_close(&c);
+    small_disk_close(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             test_full_disk_refuses_writes_serves_reads_and_recovers),
         cmocka_unit_test(test_full_disk_never_comes_of_overwrites),
+        cmocka_unit_test(test_full_disk_comes_before_retention),
     };
     return cmocka_run_group_tests_name("disk", tests, NULL, NULL);
 }

@@ -26,7 +26,7 @@ static uint64_t fast_now_ns(void)
     return now += 1000000;
 }
 
-static const struct wal_environment environment = {false, fast_now_ns};
+static const struct wal_environment environment = {false, fast_now_ns, NULL};
 
 static void open_wal(wal_t *wal, const char *dir, bool sync)
 {

@@ -167,7 +167,8 @@ static uint64_t fast_now_ns(void)
 
 static int open_wal(wal_t *wal, const char *dir, struct err_info *info)
 {
-    static const struct wal_environment environment = {false, fast_now_ns};
+    static const struct wal_environment environment = {false, fast_now_ns,
+                                                       NULL};
     memset(wal, 0, sizeof *wal);
     return wal_private_open(wal, dir, true, &environment, &wal->wal_private,
                             info);

@@ -19,7 +19,7 @@ static uint64_t now_ns(void)
     return fake_ns;
 }
 
-static const struct wal_environment environment = {false, now_ns};
+static const struct wal_environment environment = {false, now_ns, NULL};
 
 static struct entry entry_of(char *key, char *value, unsigned i, unsigned round)
 {

@@ -74,7 +74,7 @@ static uint64_t now_ns(void)
     return present->clock.now_us * 1000;
 }
 
-static const struct wal_environment environment = {false, now_ns};
+static const struct wal_environment environment = {false, now_ns, NULL};
 
 static void on_operation(void *ctx, enum sim_disk_operation operation,
                          const char *path, bool after)

@@ -51,7 +51,7 @@ struct sim_options {
     uint64_t segment_bytes, cache_bytes;
     uint64_t snapshot_log_bytes, snapshot_entries, trailing_entries;
     uint64_t compact_threshold, compact_age_ms, compact_rate_bytes;
-    uint64_t log_retention_bytes;
+    uint64_t log_retention_bytes, log_retention_ms;
     unsigned inflight_entries;
     unsigned request_timeout_ms;
     unsigned stale_read_max_ms; /* 0: no client is content with stale reads */

@@ -61,6 +61,7 @@ static void make_options(struct sim_node *n, struct replica_options *o,
     o->snapshot_entries = s->snapshot_entries;
     o->trailing_entries = s->trailing_entries;
     o->log_retention_bytes = s->log_retention_bytes;
+    o->log_retention_ms = s->log_retention_ms;
     o->compact_threshold = s->compact_threshold;
     o->compact_age_ms = s->compact_age_ms;
     o->compact_reserve_percent = 100;

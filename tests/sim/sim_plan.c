@@ -63,6 +63,9 @@ static void draw_options(struct sim_options *o)
         sim_random_chance(&r, 500) ? 0 : (unsigned)sim_random_range(&r, 5, 400);
     o->majority_cuts = o->weak_syncs && o->n_nodes == o->n_members &&
                        sim_random_chance(&r, 500);
+    if (sim_random_chance(&r, 400)) {
+        o->log_retention_ms = sim_random_range(&r, 100, 4000);
+    }
 }
 
 static void run_until(struct sim *sim, uint64_t limit_us)

@@ -33,6 +33,7 @@ struct fixture {
     struct err_info info;
     struct job_list jobs;
     uint64_t now_ms;
+    uint64_t clock_ms; /* 0: the log has none */
     unsigned n_progress;
     unsigned n_fatal;
     struct err_info fatal;
@@ -61,6 +62,11 @@ static inline void fixture_fatal(void *ctx, const struct err_info *info)
 static inline uint64_t fixture_now(void *ctx)
 {
     return ((struct fixture *)ctx)->now_ms;
+}
+
+static inline uint64_t fixture_clock(void *ctx)
+{
+    return ((struct fixture *)ctx)->clock_ms;
 }
 
 static inline void fixture_run_jobs(struct fixture *x)
@@ -104,7 +110,8 @@ static inline int fixture_try_open(struct fixture *x)
                             .work = fixture_work,
                             .progress = fixture_progress,
                             .fatal = fixture_fatal,
-                            .now_ms = fixture_now};
+                            .now_ms = fixture_now,
+                            .clock_ms = fixture_clock};
     x->info.message[0] = 0;
     return raftlog_open(x->dir.path, &x->options, &io, &x->log, &x->report,
                         &x->info);

@@ -1,5 +1,5 @@
 /* Bytes of segments, frames, records and hard state slots; the golden files
- * of format version 1. */
+ * of each format version. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,6 +29,7 @@ static struct segment_header example_segment(void)
                                .first_sequence = 500,
                                .previous_checksum = 0x1122334455667788,
                                .file_bytes = 65536,
+                               .begun_ms = 1700000000123,
                                .block_bytes = BLOCK};
     memcpy(h.cluster_id, cluster, sizeof cluster);
     return h;
@@ -150,6 +151,7 @@ static void test_record_segment_header_round_trip(void **state)
     assert_int_equal(back.first_sequence, h.first_sequence);
     assert_int_equal(back.previous_checksum, h.previous_checksum);
     assert_int_equal(back.file_bytes, h.file_bytes);
+    assert_int_equal(back.begun_ms, h.begun_ms);
     assert_int_equal(back.block_bytes, h.block_bytes);
 }
 
@@ -250,12 +252,31 @@ static void test_hardstate_any_flip_is_found(void **state)
 
 /* ---- golden files ---------------------------------------------------------*/
 
-static void test_record_golden_segment_is_version_1(void **state)
+static void test_record_golden_segment_is_version_2(void **state)
 {
     uint8_t segment[N_BLOCKS * BLOCK];
     (void)state;
     build(segment);
-    golden_check(__FILE__, "raftlog-v1-segment", segment, sizeof segment);
+    golden_check(__FILE__, "raftlog-v2-segment", segment, sizeof segment);
+}
+
+/* Only the header is another one: it did not say when it was begun. */
+static void test_record_golden_segment_of_version_1_is_read(void **state)
+{
+    uint8_t segment[N_BLOCKS * BLOCK];
+    struct segment_header h = example_segment();
+    struct segment_header back;
+    size_t size;
+    const uint8_t *data = golden_read(__FILE__, "raftlog-v1-segment", &size);
+    (void)state;
+    build(segment);
+    assert_int_equal(size, sizeof segment);
+    assert_int_equal(segment_header_decode(data, size, &back), 0);
+    assert_int_equal(back.begun_ms, 0);
+    assert_int_equal(back.segment_id, h.segment_id);
+    assert_int_equal(back.file_bytes, h.file_bytes);
+    assert_int_equal(back.previous_checksum, h.previous_checksum);
+    assert_memory_equal(data + BLOCK, segment + BLOCK, sizeof segment - BLOCK);
 }
 
 static void test_hardstate_golden_slot_is_version_2(void **state)
@@ -317,7 +338,8 @@ int main(void)
         cmocka_unit_test(test_record_decode_gives_what_was_encoded),
         cmocka_unit_test(test_record_frame_size_is_whole_blocks),
         cmocka_unit_test(test_hardstate_any_flip_is_found),
-        cmocka_unit_test(test_record_golden_segment_is_version_1),
+        cmocka_unit_test(test_record_golden_segment_is_version_2),
+        cmocka_unit_test(test_record_golden_segment_of_version_1_is_read),
         cmocka_unit_test(test_hardstate_golden_slot_is_version_2),
         cmocka_unit_test(test_hardstate_golden_slot_of_version_1_is_read),
         cmocka_unit_test(test_identity_golden_file_is_version_1),

@@ -107,8 +107,8 @@ static void test_recover_newer_version(void **state)
 {
     struct fixture *x = *state;
     struct scene s;
-    uint8_t version = 2;
-    uint8_t old = 1;
+    uint8_t version = RECORD_VERSION + 1;
+    uint8_t old = RECORD_VERSION;
     build(x, 3, &s);
     change(log_path(x, s.tail), 8, &version, 1);
     expect_refused(x, RECOVER_NEWER_VERSION, "newer");
@@ -119,6 +119,57 @@ static void test_recover_newer_version(void **state)
     assert_int_equal(fixture_try_open(x), ERR_VERSION);
     change(temp_dir_path(&x->dir, "hardstate.1"), 8, &old, 1);
     fixture_open(x);
+}
+
+/* The header as the program before wrote it: without a clock. */
+static void make_version_1(struct fixture *x, const char *name)
+{
+    struct segment_header h;
+    uint8_t block[BLOCK];
+    struct byte_writer w = byte_writer(block + SEGMENT_HEADER_SIZE - 8, 8);
+    struct file *f;
+    size_t n;
+    assert_int_equal(file_open(log_path(x, name), FILE_READ, &f), 0);
+    assert_int_equal(file_read_at(f, block, BLOCK, 0, &n), 0);
+    file_close(f);
+    assert_int_equal(segment_header_decode(block, BLOCK, &h), 0);
+    assert_int_equal(h.begun_ms, x->clock_ms);
+    h.begun_ms = 0;
+    segment_header_encode(&h, block, BLOCK);
+    block[8] = 1;
+    byte_put_u64(&w, checksum(block, SEGMENT_HEADER_SIZE - 8, 0));
+    change(log_path(x, name), 0, block, BLOCK);
+}
+
+static void test_recover_version_1_is_read_and_goes_on(void **state)
+{
+    struct fixture *x = *state;
+    struct scene s;
+    struct raftlog_file files[4];
+    x->clock_ms = UINT64_C(1700000000000);
+    build(x, 20, &s); /* two segments */
+    make_version_1(x, s.first);
+    make_version_1(x, s.tail);
+    x->clock_ms += 60000;
+    fixture_open(x);
+    fixture_check_bounds(x, 1, 20);
+    fixture_check_range(x, 1, 20, 1, 3000);
+    assert_int_equal(raftlog_sealed_before(x->log, 1), 0); /* as of now */
+    for (uint64_t i = 21; i <= 30; i++) {
+        fixture_append_durable(x, i, 1, 1, 3000); /* a third one */
+    }
+    fixture_crash(x);
+    x->clock_ms += 60000;
+    fixture_open(x);
+    fixture_check_range(x, 1, 30, 1, 3000);
+    /* The second was sealed when the third was begun, a minute ago; of the
+     * first nothing is known but that it is not younger. */
+    assert_int_equal(raftlog_files(x->log, files, 4), 3);
+    assert_int_equal(files[0].sealed_ms, 60000);
+    assert_int_equal(files[1].sealed_ms, 60000);
+    fixture_close_log(x);
+    fixture_open(x);
+    fixture_check_bounds(x, 1, 30);
 }
 
 static void test_recover_bad_header(void **state)
@@ -293,6 +344,7 @@ int main(void)
         fixture_test(test_recover_other_cluster),
         fixture_test(test_recover_other_cluster_segment),
         fixture_test(test_recover_newer_version),
+        fixture_test(test_recover_version_1_is_read_and_goes_on),
         fixture_test(test_recover_bad_header),
         fixture_test(test_recover_extra),
         fixture_test(test_recover_missing),

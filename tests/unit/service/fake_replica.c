@@ -192,8 +192,13 @@ void replica_compaction(struct replica *r, struct replica_compaction *out)
 size_t replica_log_files(const struct replica *r, struct raftlog_file *files,
                          size_t max)
 {
-    struct raftlog_file f = {
-        "00000000000000000001-0000000002.seg", 1, r->index, 65536, 8192, true};
+    struct raftlog_file f = {"00000000000000000001-0000000002.seg",
+                             1,
+                             r->index,
+                             65536,
+                             8192,
+                             0,
+                             true};
     for (size_t i = 0; i < r->n_log_files && i < max; i++) {
         files[i] = f;
     }

@@ -60,9 +60,9 @@ static void test_operator_log_list_names_each_file(void **state)
     struct node *n = open_leader(state);
     n->replica.index = 9;
     submit(n->a, "concordkv log list");
-    expect(n->a, "*1\r\n$99\r\nfile=00000000000000000001-0000000002.seg "
-                 "first=1 last=9 bytes=65536 used=8192 state=active,unsynced"
-                 "\r\n");
+    expect(n->a, "*1\r\n$110\r\nfile=00000000000000000001-0000000002.seg "
+                 "first=1 last=9 bytes=65536 used=8192 state=active,unsynced "
+                 "sealed_s=0\r\n");
 }
 
 static void test_operator_log_list_leaves_no_file_out(void **state)
