@@ -32,10 +32,11 @@ void driver_fatal(struct replica *r, int code, const char *format, ...)
 {
     struct err_info info;
     va_list args;
-    if (r->failed) {
+    if (r->failed && !r->closing) {
         return;
     }
     r->failed = true;
+    r->closing = false;
     info.code = code;
     va_start(args, format);
     vsnprintf(info.message, sizeof info.message, format, args);

@@ -30,7 +30,7 @@
 static bool transmit(struct replica *r, uint64_t to,
                      const struct wire_frame *frame)
 {
-    return r->io.send(r->io.ctx, to, frame);
+    return !r->failed && r->io.send(r->io.ctx, to, frame);
 }
 
 bool outbound_send(struct replica *r, uint64_t to, struct wire_frame *frame)

@@ -156,6 +156,7 @@ void replica_close(struct replica *r)
     if (r == NULL) {
         return;
     }
+    r->closing = !r->failed;
     r->failed = true; /* nothing is stepped any more */
     read_barrier_close(r->barrier);
     r->barrier = NULL;

@@ -125,7 +125,8 @@ struct replica {
     struct replica_options options; /* with defaults filled in; strings unset */
     char *data_dir;
     char *snapshot_dir;
-    bool failed; /* fatal was reported: do nothing any more */
+    bool failed;  /* do nothing any more: fatal was reported, or it ends */
+    bool closing; /* it ends in order: what fails is still to be reported */
     bool stepping;
     bool opening; /* inside replica_open: events wait */
 

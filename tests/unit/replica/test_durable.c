@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/fault_file.h"
 #include "tests/lib/solo.h"
 
 static struct solo s;
@@ -184,6 +185,25 @@ static void test_durable_single_voter_waits_for_its_own_disk(void **state)
     solo_close(&s);
 }
 
+/* The last writes are made when everything else has ended: under a weaker sync
+ * policy they are what was acknowledged. */
+static void test_durable_write_that_fails_at_the_end_is_told(void **state)
+{
+    (void)state;
+    solo_open(&s, 1, 1);
+    solo_settle(&s);
+    solo_propose(&s, "a", "1");
+    replica_flush(s.r);
+    assert_true(raftlog_durable_index(s.r->log) < raftlog_last_index(s.r->log));
+    fault_file_arm(FAULT_COMPLETE, 1, ERR_IO, FAULT_ONCE);
+    replica_close(s.r);
+    assert_true(fault_file_disarm());
+    assert_true(s.fatal);
+    s.fatal = false;
+    solo_restart(&s);
+    solo_close(&s);
+}
+
 /* What WAIT counts. */
 static void test_durable_leader_knows_the_disks_of_others(void **state)
 {
@@ -222,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_durable_follower_acks_no_write_in_flight),
         cmocka_unit_test(test_durable_leader_counts_no_own_write_in_flight),
         cmocka_unit_test(test_durable_single_voter_waits_for_its_own_disk),
+        cmocka_unit_test(test_durable_write_that_fails_at_the_end_is_told),
         cmocka_unit_test(test_durable_leader_knows_the_disks_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
