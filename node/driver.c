@@ -348,6 +348,7 @@ void driver_progress(void *replica)
     }
     outbound_release_held(r);
     report_persisted(r);
+    retention_progress(r);
     forgot_check(r);
     driver_submit(r, false);
     if (r->refused > 0) {

@@ -372,6 +372,8 @@ void retention_release(struct replica *r);
 /* Whether a full disk can still be given files that only their age keeps. */
 bool retention_can_yield(const struct replica *r);
 void retention_tick(struct replica *r);
+/* The log may have found no room for a segment. */
+void retention_progress(struct replica *r);
 
 /* ---- snapshotter.c ---- */
 void snapshotter_tick(struct replica *r);

@@ -83,8 +83,8 @@ static uint64_t spare(struct replica *r)
     return SPARE_TICKS * written > most ? SPARE_TICKS * written : most;
 }
 
-/* A file that was released is the oldest one until it has left the log, so it
- * counts again in the next tick. */
+/* A file that was released is the oldest one until it leaves the log, so it is
+ * counted again until then, and does not go twice. */
 static void yield(struct replica *r, uint64_t missing)
 {
     uint64_t through = raftlog_oldest(r->log, missing);
@@ -106,6 +106,21 @@ void retention_release(struct replica *r)
     uint64_t keep = retention_keep(r, r->snapshot_index);
     if (r->snapshot_index > keep) {
         raftlog_release(r->log, r->snapshot_index - keep);
+    }
+}
+
+/* The tick may be too late for a small disk and many writes: there is room for
+ * what is left of a segment. */
+void retention_progress(struct replica *r)
+{
+    struct raftlog_stats stats;
+    if (r->options.log_retention_ms == 0 || r->snapshot_index == 0 ||
+        r->installing) {
+        return;
+    }
+    raftlog_get_stats(r->log, &stats);
+    if (stats.no_space && retention_can_yield(r)) {
+        yield(r, SPARE_SEGMENTS * r->options.segment_bytes);
     }
 }
 

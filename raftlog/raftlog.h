@@ -265,7 +265,8 @@ size_t raftlog_files(const struct raftlog *log, struct raftlog_file *files,
  * beyond: of the files with entries at or below index, the newest stay, as many
  *   as have `bytes` together; the one that goes on behind index is one of them.
  * oldest: all files but the oldest stay, which have `bytes` together and are
- * one at least; UINT64_MAX: there is only the active one. */
+ * one at least; UINT64_MAX: there is only the active one; 0 while
+ *   files are leaving, of which one can not say yet what room they leave. */
 uint64_t raftlog_sealed_before(const struct raftlog *log, uint64_t age_ms);
 uint64_t raftlog_beyond(const struct raftlog *log, uint64_t index,
                         uint64_t bytes);

@@ -139,6 +139,9 @@ uint64_t raftlog_oldest(const struct raftlog *log, uint64_t bytes)
     const struct segment *s = log->segments;
     uint64_t total = 0;
     uint64_t through = s == log->active ? UINT64_MAX : 0;
+    if (log->releasing) {
+        return 0;
+    }
     while (s != log->active && (through == 0 || total < bytes)) {
         total += s->bytes;
         through = s->max_index > through ? s->max_index : through;

@@ -15,6 +15,7 @@
 
 enum {
     DISK_MB = 56,
+    RETAINED_MB = 32,
     ROOM_MB = 6, /* left when the writing begins */
     VALUE_BYTES = 8000,
     WRITES_MAX = 8000,
@@ -182,7 +183,7 @@ static void test_full_disk_comes_before_retention(void **state)
     char why[400] = "";
     (void)state;
 
-    if (!small_disk_open(&disk, DISK_MB, why, sizeof why)) {
+    if (!small_disk_open(&disk, RETAINED_MB, why, sizeof why)) {
         fail_msg("no small file system can be had here: %s", why);
     }
     options.parent = disk.dir.path;
@@ -190,8 +191,9 @@ static void test_full_disk_comes_before_retention(void **state)
     cluster_start(&c);
     memset(value, 'v', VALUE_BYTES);
     r = cluster_connect(&c, 0);
-    for (unsigned n = 0; n * VALUE_BYTES < (DISK_MB + DISK_MB / 2) << 20;
+    for (unsigned n = 0; n * VALUE_BYTES < (RETAINED_MB * 3 / 2) << 20;
          n += 4) {
+        cluster_sleep_ms(1); /* not a disk's worth between two ticks */
         reply = redisCommand(r, "MSET a %s b %s c %s d %s", value, value, value,
                              value);
         if (reply == NULL || reply->type != REDIS_REPLY_STATUS) {
