@@ -413,6 +413,7 @@ static void complete(struct raftlog *log, const struct file_completion *c)
                       "check the disk, then start it again",
                       log->data_dir, !log->hard.slot, err_text(c->status),
                       strerror(c->os_error));
+        log->hard.in_flight = false; /* its slot is free for sync.c's note */
         raftlog_internal_fail(log, &info);
     } else if (c->tag == &log->syncing && c->status != 0) {
         (void)err_set(&info, c->status,

@@ -91,6 +91,13 @@ static int retriable(int code)
     return code == ERR_IO ? ERR_AGAIN : code;
 }
 
+/* A sync that failed is no damage that passes, whatever the system calls it: the
+ * kernel reports it once, and a second one would prove nothing. */
+static int final(int code)
+{
+    return code == 0 ? 0 : ERR_IO;
+}
+
 int segment_fill(const char *pool_dir, uint64_t id, uint64_t bytes,
                  struct err_info *info)
 {
@@ -120,11 +127,8 @@ int segment_fill(const char *pool_dir, uint64_t id, uint64_t bytes,
         (void)fail(info, rv, "cannot rename", temporary);
         goto err_unlink;
     }
-    rv = file_sync_dir(pool_dir);
-    if (rv != 0) {
-        return fail(info, rv, "cannot sync", pool_dir);
-    }
-    return 0;
+    rv = final(file_sync_dir(pool_dir));
+    return rv == 0 ? 0 : fail(info, rv, "cannot sync", pool_dir);
 
 err_unlink:
     file_close(file);
@@ -142,7 +146,7 @@ static int write_header(struct file *file, const struct segment_header *header)
     segment_header_encode(header, block, header->block_bytes);
     rv = file_write_at(file, block, header->block_bytes, 0);
     if (rv == 0) {
-        rv = file_sync(file);
+        rv = final(file_sync(file));
     }
     file_buffer_free(block);
     return rv;
@@ -176,12 +180,11 @@ int segment_activate(const char *log_dir, const char *pool_dir,
         goto err_close;
     }
     /* The new name first: losing only the old one would lose the file. */
-    rv = file_sync_dir(log_dir);
+    rv = final(file_sync_dir(log_dir));
     if (rv == 0) {
-        rv = file_sync_dir(pool_dir);
+        rv = final(file_sync_dir(pool_dir));
     }
     if (rv != 0) {
-        rv = ERR_IO;
         (void)fail(info, rv, "cannot sync the directory of", to);
         goto err_close;
     }
@@ -211,9 +214,9 @@ int segment_recycle(const char *log_dir, const char *pool_dir, const char *name,
     if (rv != 0) {
         return fail(info, rv, "cannot take out of the log:", from);
     }
-    rv = *keep ? file_sync_dir(pool_dir) : 0;
+    rv = *keep ? final(file_sync_dir(pool_dir)) : 0;
     if (rv == 0) {
-        rv = file_sync_dir(log_dir);
+        rv = final(file_sync_dir(log_dir));
     }
     return rv == 0 ? 0 : fail(info, rv, "cannot sync", log_dir);
 }

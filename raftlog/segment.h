@@ -49,8 +49,9 @@ void segment_pool_name(char out[SEGMENT_NAME_MAX], uint64_t id);
 bool segment_pool_name_parse(const char *name, uint64_t *id);
 
 /* Create pool_dir/<id>.free of that size, written with zeroes and synced.
- * Leaves nothing behind on failure. Errors: ERR_NOSPACE, ERR_NOMEM, ERR_AGAIN
- * (too many open files) may be tried again; ERR_IO, ERR_ACCESS. */
+ * Errors: ERR_NOSPACE, ERR_NOMEM, ERR_AGAIN (too many open files) have left
+ * nothing behind and may be tried again; ERR_IO (also any failed sync of a
+ * directory), ERR_ACCESS. */
 int segment_fill(const char *pool_dir, uint64_t id, uint64_t bytes,
                  struct err_info *info);
 

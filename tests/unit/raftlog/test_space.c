@@ -198,6 +198,33 @@ static void test_space_failed_hard_state_is_fatal(void **state)
     assert_int_equal(raftlog_durable_index(x->log), 0);
 }
 
+/* What a sync that failed has left is not known, so it is not tried again, even
+ * when the reason sounds like one that passes. */
+static void test_space_failed_sync_is_fatal_whatever_its_reason(void **state)
+{
+    static const unsigned syncs[] = {FAULT_SYNC_DIR, FAULT_SYNC};
+    struct fixture *x = *state;
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t n = 0;
+        fixture_fresh_dir(x);
+        x->n_fatal = 0;
+        fixture_open(x);
+        if (syncs[i] == FAULT_SYNC) { /* the header of the next segment */
+            fixture_run_jobs(x);
+        }
+        fault_file_arm(syncs[i], 1, ERR_NOSPACE, FAULT_ONCE);
+        while (x->n_fatal == 0 && n < 40) {
+            (void)fixture_append(x, ++n, 1, 1, 3000);
+            fixture_settle(x);
+            fixture_tick(x);
+        }
+        assert_true(fault_file_disarm());
+        assert_int_equal(x->n_fatal, 1);
+        assert_int_equal(x->fatal.code, ERR_IO);
+        fixture_crash(x);
+    }
+}
+
 static void test_space_refused_submit_is_fatal(void **state)
 {
     struct fixture *x = *state;
@@ -337,6 +364,7 @@ int main(void)
         fixture_test(test_space_too_many_open_files_is_tried_again),
         fixture_test(test_space_failed_write_is_fatal_once),
         fixture_test(test_space_failed_hard_state_is_fatal),
+        fixture_test(test_space_failed_sync_is_fatal_whatever_its_reason),
         fixture_test(test_space_refused_submit_is_fatal),
         fixture_test(test_space_nth_operation_fails_once),
         fixture_test(test_space_nth_operation_ends_the_process),

@@ -255,6 +255,23 @@ static void test_sync_failed_one_is_fatal_and_remembered(void **state)
     assert_int_equal(x->report.forgot_term, 9);
 }
 
+static void test_sync_failed_hard_state_is_remembered_too(void **state)
+{
+    struct fixture *x = *state;
+    open_with(x, RAFTLOG_SYNC_INTERVAL, 0, 1000000);
+    assert_int_equal(fixture_append(x, 1, 4, 1, 100), 0);
+    fixture_settle(x);
+    fault_file_arm(FAULT_COMPLETE, 1, ERR_IO, FAULT_ONCE);
+    assert_int_equal(raftlog_set_hard_state(x->log, 9, 1), 0);
+    fixture_settle(x);
+    assert_true(fault_file_disarm());
+    assert_int_equal(x->n_fatal, 1);
+    assert_non_null(strstr(x->fatal.message, "hardstate."));
+    fixture_crash(x);
+    fixture_open(x);
+    assert_true(x->report.forgot);
+}
+
 /* A power cut kept the third frame and took the second: both go, and what is
  * written there next does not meet the third one again. */
 static void test_sync_frames_behind_a_lost_one_go_with_it(void **state)
@@ -312,6 +329,7 @@ int main(void)
         fixture_test(test_sync_other_boot_is_reported_until_remembered),
         fixture_test(test_sync_back_to_always_syncs_and_clears_the_mark),
         fixture_test(test_sync_failed_one_is_fatal_and_remembered),
+        fixture_test(test_sync_failed_hard_state_is_remembered_too),
         fixture_test(test_sync_frames_behind_a_lost_one_go_with_it),
         cmocka_unit_test(test_sync_names_are_those_of_the_option),
     };
