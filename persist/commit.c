@@ -113,52 +113,58 @@ static void fail_stuck(struct wal_private *w, bool no_space)
 
 /* log_lock is held: wait until everything in the log is durable. There is room
  * for it, so a write that is not begun lacks memory, or a file for a large
- * entry; the log tries again with each tick. */
+ * entry; the log tries again with each tick. What a disk takes its time for,
+ * writes and files being filled, is waited for. */
 static void wait_durable(struct wal_private *w)
 {
-    uint64_t idle_since = 0;
+    uint64_t seen = now_ns(w);
+    uint64_t idle_ns = 0;
 
     while (!is_settled(w)) {
         struct raftlog_stats stats;
+        uint64_t before = seen;
 
         service_wait_log(w, WAIT_WRITE_MS);
+        seen = now_ns(w);
         raftlog_get_stats(w->log, &stats);
         if (is_settled(w) || stats.oldest_write_ms > 0) {
-            idle_since = 0;
+            idle_ns = 0;
             continue;
         }
-        if (idle_since == 0) {
-            idle_since = now_ns(w);
-        } else if (now_ns(w) - idle_since > (uint64_t)STUCK_MS * NS_PER_MS) {
+        idle_ns += w->n_jobs_open == 0 ? seen - before : 0;
+        if (idle_ns > (uint64_t)STUCK_MS * NS_PER_MS) {
             fail_stuck(w, stats.no_space);
         }
         raftlog_tick(w->log);
     }
 }
 
-/* How many of n entries the files that exist can hold. */
+/* How many of n entries, all up to the first large one, the files that exist
+ * can hold. */
 static size_t fitting(const struct wal_private *w,
-                      const struct raftlog_entry *entries, size_t n,
-                      size_t size_max)
+                      const struct raftlog_entry *entries, size_t n)
 {
-    enum { OVERHEAD = 16 };
-    uint64_t room = raftlog_room(w->log, size_max);
+    size_t size_max = 0;
+    uint64_t room = 0;
+    uint64_t used = 0;
     size_t fit = 0;
 
-    while (fit < n && entries[fit].size + (uint64_t)OVERHEAD <= room) {
-        room -= entries[fit].size + (uint64_t)OVERHEAD;
+    while (fit < n && raftlog_fits_segment(w->log, entries[fit].size)) {
+        if (fit == 0 || entries[fit].size > size_max) {
+            size_max = entries[fit].size;
+            room = raftlog_room(w->log, size_max);
+        }
+        used += entries[fit].size + (uint64_t)RAFTLOG_ENTRY_OVERHEAD;
+        if (used > room) {
+            break;
+        }
         fit++;
     }
     return fit;
 }
 
-/* An entry that is larger than a segment gets a file of its own, which the log
- * makes when it has been given the entry. */
-static bool is_large(const struct wal_private *w, size_t size)
-{
-    return size >= wal_option_get(w, WAL_OPTION_FILE_SIZE) / 2;
-}
-
+/* A large entry gets a file of its own, which the log makes when it has been
+ * given the entry. */
 static int check_large(struct wal_private *w, size_t size)
 {
     uint64_t free_bytes = 0;
@@ -172,19 +178,19 @@ static int check_large(struct wal_private *w, size_t size)
 
 /* log_lock is held: wait until some of the n entries fit. *fit is how many. */
 static int wait_room(struct wal_private *w, const struct raftlog_entry *entries,
-                     size_t n, size_t size_max, size_t *fit)
+                     size_t n, size_t *fit)
 {
     for (;;) {
         if (failed(w) != 0) {
             return failed(w);
         }
-        *fit = fitting(w, entries, n, size_max);
-        if (*fit > 0) {
-            return 0;
-        }
-        if (is_large(w, entries[0].size)) {
+        if (!raftlog_fits_segment(w->log, entries[0].size)) {
             *fit = 1;
             return check_large(w, entries[0].size);
+        }
+        *fit = fitting(w, entries, n);
+        if (*fit > 0) {
+            return 0;
         }
         if (is_full(w)) {
             return ERR_NOSPACE;
@@ -197,8 +203,8 @@ static int wait_room(struct wal_private *w, const struct raftlog_entry *entries,
 
 /* Hand n entries to the log and wait until they are durable. *n_done: how many
  * are, also when the rest failed. */
-static int write_slice(struct wal_private *w, size_t n, size_t size_max,
-                       size_t *n_done, bool *full)
+static int write_slice(struct wal_private *w, size_t n, size_t *n_done,
+                       bool *full)
 {
     int rv = 0;
 
@@ -208,7 +214,7 @@ static int write_slice(struct wal_private *w, size_t n, size_t size_max,
         const struct raftlog_entry *at = w->slice + *n_done;
         size_t fit = 0;
 
-        rv = wait_room(w, at, n - *n_done, size_max, &fit);
+        rv = wait_room(w, at, n - *n_done, &fit);
         if (rv == 0) {
             rv =
                 raftlog_append(w->log, raftlog_last_index(w->log) + 1, at, fit);
@@ -228,14 +234,28 @@ static int write_slice(struct wal_private *w, size_t n, size_t size_max,
     return rv;
 }
 
-/* n_done of the n oldest became durable, then rv came. */
-static void settle(struct wal_private *w, size_t n, size_t n_done, int rv,
-                   uint64_t started)
+/* Those who wait get the code; what comes next takes their sequence numbers. So
+ * a cut stands in front of them. */
+static void refuse(struct wal_private *w, int rv)
+{
+    uint64_t settled_seq = w->last_seq - w->gather.n;
+    size_t n_refused = gather_refuse(&w->gather, rv);
+
+    w->last_seq -= n_refused;
+    if (n_refused > 0 && w->cut_seq > settled_seq) {
+        w->cut_seq = settled_seq;
+    }
+}
+
+/* n_done of the n oldest became durable, then rv came. No other one had come
+ * when the write started if `all`. */
+static void settle(struct wal_private *w, size_t n, size_t n_done, bool all,
+                   int rv, uint64_t started)
 {
     uint64_t now = now_ns(w);
 
     if (n_done > 0) {
-        if (n_done == n && n < WAL_SLICE_ENTRIES) {
+        if (n_done == n && all) {
             w->oldest_ns = started; /* what is left came later */
         }
         gather_pop(&w->gather, n_done, 0);
@@ -245,7 +265,7 @@ static void settle(struct wal_private *w, size_t n, size_t n_done, int rv,
         w->retry_ns = 0;
     }
     if (rv != 0) {
-        w->last_seq -= gather_refuse(&w->gather, rv);
+        refuse(w, rv);
         w->retry_ns = now + (uint64_t)RETRY_MS * NS_PER_MS;
     }
 }
@@ -256,24 +276,24 @@ int commit_lead(struct wal_private *w)
     size_t n_waiting;
     size_t n_done;
     size_t n;
-    size_t size_max;
+    bool all;
     bool full;
     int rv;
 
     w->leading = true;
     wait_for_companions(w);
     n = gather_peek(&w->gather, w->slice, WAL_SLICE_ENTRIES, WAL_SLICE_BYTES);
-    size_max = w->gather.size_max;
+    all = n == w->gather.n;
     n_waiting = w->gather.n_waiters;
     w->n_arrived = 0;
     started = now_ns(w);
     pthread_mutex_unlock(&w->gather_lock);
 
-    rv = write_slice(w, n, size_max, &n_done, &full);
+    rv = write_slice(w, n, &n_done, &full);
 
     pthread_mutex_lock(&w->gather_lock);
     w->no_space = full || rv == ERR_NOSPACE;
-    settle(w, n, n_done, rv, started);
+    settle(w, n, n_done, all, rv, started);
     w->n_companions = n_waiting + w->n_arrived;
     w->leading = false;
     pthread_cond_broadcast(&w->settled);
@@ -295,7 +315,7 @@ static int lead_or_wait(struct wal_private *w)
 /* The disk was full: is it still? */
 static int check_space(struct wal_private *w, size_t size)
 {
-    uint64_t need = w->gather.payload + size + 16;
+    uint64_t need = w->gather.payload + size + RAFTLOG_ENTRY_OVERHEAD;
     size_t size_max = size > w->gather.size_max ? size : w->gather.size_max;
     int rv = 0;
 
@@ -446,19 +466,34 @@ int commit_append(struct wal_private *w, const struct entry *e,
     return rv == 0 ? 0 : say(w, rv, info);
 }
 
-/* Two generations are enough: only one caller at a time, who holds
- * compact_lock, and he waits until the older one is empty. */
-void commit_wait_returned(struct wal_private *w)
+int commit_mark(struct wal_private *w, struct err_info *info)
 {
-    unsigned before;
+    const struct entry e = {ENTRY_MARK, {NULL, 0}, {NULL, 0}};
+    int rv;
 
     pthread_mutex_lock(&w->gather_lock);
+    rv = w->last_seq == 0 ? put(w, &e, NULL) : 0;
+    pthread_mutex_unlock(&w->gather_lock);
+    return rv == 0 ? 0 : say(w, rv, info);
+}
+
+/* Two generations are enough: only one caller at a time, who holds
+ * compact_lock, and he waits until the older one is empty. */
+uint64_t commit_wait_returned(struct wal_private *w)
+{
+    unsigned before;
+    uint64_t cut;
+
+    pthread_mutex_lock(&w->gather_lock);
+    w->cut_seq = w->last_seq;
     before = w->generation;
     w->generation = !before;
     while (w->n_inside[before] > 0) {
         pthread_cond_wait(&w->settled, &w->gather_lock);
     }
+    cut = w->cut_seq;
     pthread_mutex_unlock(&w->gather_lock);
+    return cut;
 }
 
 /* ---- sync -----------------------------------------------------------------*/

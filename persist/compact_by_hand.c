@@ -115,25 +115,29 @@ static int write_keys(struct wal_private *w, uint64_t to, const struct keys *k,
     return compact_finish(w, writer, &pace, info);
 }
 
-/* The base needs a sequence to stand at: 1 at least. */
-static int mark(struct wal_private *w, uint64_t *to, struct err_info *info)
+/* Where the base can stand: every operation through *to has returned to who
+ * appended it, and is durable. A base needs a sequence, 1 at least, so an empty
+ * log gets a mark first; an append that comes meanwhile stands behind it. */
+static int find_end(struct wal_private *w, uint64_t *to, struct err_info *info)
 {
-    struct entry e = {ENTRY_MARK, {NULL, 0}, {NULL, 0}};
-    uint64_t durable;
-    int rv = *to == 0 ? commit_append(w, &e, info) : 0;
+    int rv;
 
-    if (rv != 0) {
-        return rv;
-    }
-    rv = commit_force(w, info);
-    durable = __atomic_load_n(&w->durable_seq, __ATOMIC_ACQUIRE);
-    if (*to == 0) {
-        *to = 1;
-    }
-    if (rv == ERR_NOSPACE && durable > 0) {
+    do { /* again when all that the log held was refused meanwhile */
+        uint64_t durable;
+
+        rv = commit_mark(w, info);
+        if (rv != 0) {
+            return rv;
+        }
+        (void)compact_cut(w);
+        *to = commit_wait_returned(w);
+        rv = commit_force(w, info);
+        durable = __atomic_load_n(&w->durable_seq, __ATOMIC_ACQUIRE);
+        *to = *to < durable ? *to : durable;
+    } while (rv == 0 && *to == 0);
+    if (rv == ERR_NOSPACE && *to > 0) {
         rv = 0; /* the rest stands behind the base and comes when it can */
     }
-    *to = *to < durable ? *to : durable;
     return rv;
 }
 
@@ -145,11 +149,9 @@ static int compact(struct wal_private *w, void *engine,
     struct keys k = {NULL, 0};
     uint64_t started = w->environment.now_ns();
     uint64_t bytes = wal_log_bytes(w);
-    uint64_t to = compact_cut(w);
-    int rv;
+    uint64_t to = 0;
+    int rv = find_end(w, &to, info);
 
-    commit_wait_returned(w);
-    rv = mark(w, &to, info);
     rv = rv == 0 ? get_keys(engine, get_all_keys, &k, info) : rv;
     rv = rv == 0 ? write_keys(w, to, &k, engine, get_value, info) : rv;
     free_keys(&k);

@@ -9,8 +9,7 @@
 
 enum {
     CHUNK_SIZE = 64 * 1024,
-    RING_MIN = 64,
-    RECORD_OVERHEAD = 8 /* kind, term and size of a record */
+    RING_MIN = 64
 };
 
 void gather_init(struct gather *g)
@@ -93,7 +92,7 @@ int gather_put(struct gather *g, const struct entry *e, uint64_t ticket,
     g->n++;
     g->n_waiters += waiter != NULL;
     g->bytes += cost(to);
-    g->payload += size + RECORD_OVERHEAD;
+    g->payload += size + RAFTLOG_ENTRY_OVERHEAD;
     g->size_max = size > g->size_max ? size : g->size_max;
     return 0;
 }
@@ -124,7 +123,7 @@ size_t gather_peek(const struct gather *g, struct raftlog_entry *out,
 static void drop(struct gather *g, const struct gathered *e, int status)
 {
     g->bytes -= cost(e);
-    g->payload -= (uint64_t)e->size + RECORD_OVERHEAD;
+    g->payload -= (uint64_t)e->size + RAFTLOG_ENTRY_OVERHEAD;
     if (e->waiter != NULL) {
         g->n_waiters--;
         e->waiter->status = status;

@@ -100,9 +100,11 @@ struct wal_private {
     bool no_space;      /* appends ask for room first */
     bool stop;
     uint64_t retry_ns; /* not written by itself before, after no_space */
-    /* Appends under way, by the generation in which they began. */
+    /* Appends under way, by the generation in which they began, and the last
+     * sequence of the older one: see commit_wait_returned. */
     unsigned generation;
     size_t n_inside[2];
+    uint64_t cut_seq;
     /* For the estimate of superseded entries, see compact_auto.c. */
     uint64_t covered_seq; /* through which the chain covers */
     uint64_t chain_bytes;
@@ -120,6 +122,7 @@ struct wal_private {
     struct raftlog *log;
     struct err_info failure;
     struct raftlog_entry *slice; /* the leader's, WAL_SLICE_ENTRIES */
+    unsigned n_jobs_open;        /* given by the log and not done */
 
     /* ---- atomic ---- */
     uint64_t durable_seq;
@@ -172,8 +175,12 @@ int commit_lead(struct wal_private *w);
 /* gather_lock is held: what the service thread has to write now, and when it
  * has to look again (UINT64_MAX: when told). */
 bool commit_due(const struct wal_private *w, uint64_t now_ns, uint64_t *at_ns);
-/* Wait until every append that is under way now has returned. */
-void commit_wait_returned(struct wal_private *w);
+/* A log without entries gets a mark; one with some stays as it is. */
+int commit_mark(struct wal_private *w, struct err_info *info);
+/* Wait until every append that is under way now has returned. The last sequence
+ * of those that had begun: no operation through it comes later. compact_lock is
+ * held. */
+uint64_t commit_wait_returned(struct wal_private *w);
 /* The failure that stopped the log, as a code with words. */
 int commit_failure(struct wal_private *w, struct err_info *info);
 

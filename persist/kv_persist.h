@@ -129,7 +129,9 @@ int wal_start_compaction(wal_t *wal, void *engine,
                                              int *count));
 /* Compact now: the keys and values that the callbacks return become the base,
  * and the entries appended before this call go. The callbacks must see every
- * operation whose wal_append returned before. Keys, the array and values are
+ * operation whose wal_append has returned when they are called: a program with
+ * threads holds one lock around wal_append and the change of its own, and takes
+ * it in the callbacks. Keys, the array and values are
  * malloc'd and freed by the library. get_value: 0 with a value, 0 with *value
  * NULL when the key is gone by now, else the compaction ends with ECANCELED and
  * nothing has changed. errno: ECANCELED, ENOSPC, EIO, ENOMEM, EMSGSIZE. */

@@ -70,6 +70,7 @@ static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
     w->n_jobs++;
     pthread_cond_signal(&w->jobs_wake);
     pthread_mutex_unlock(&w->jobs_lock);
+    w->n_jobs_open++;
 }
 
 /* Whoever waits for the log looks again by himself. */
@@ -134,6 +135,13 @@ static bool take_job(struct wal_private *w, struct wal_job *job)
     return true;
 }
 
+/* log_lock is held, or nobody else is left. */
+static void end_job(struct wal_private *w, const struct wal_job *job)
+{
+    job->done(job->arg);
+    w->n_jobs_open--;
+}
+
 static void *job_main(void *arg)
 {
     struct wal_private *w = arg;
@@ -150,7 +158,7 @@ static void *job_main(void *arg)
         pthread_mutex_unlock(&w->jobs_lock);
         job.work(job.arg);
         pthread_mutex_lock(&w->log_lock);
-        job.done(job.arg);
+        end_job(w, &job);
         pthread_mutex_unlock(&w->log_lock);
         pthread_mutex_lock(&w->jobs_lock);
     }
@@ -169,7 +177,7 @@ static bool run_job_here(struct wal_private *w)
     pthread_mutex_unlock(&w->jobs_lock);
     if (taken) {
         job.work(job.arg);
-        job.done(job.arg);
+        end_job(w, &job);
     }
     return taken;
 }
@@ -305,6 +313,6 @@ void service_stop_jobs(struct wal_private *w)
     }
     while (take_job(w, &job)) {
         job.work(job.arg);
-        job.done(job.arg);
+        end_job(w, &job);
     }
 }

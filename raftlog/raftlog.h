@@ -12,11 +12,12 @@
  * README.md, "Sync policies".
  *
  * Calling sequence:
- *   raftlog_open                      blocking: recovers, see raftlog_report
- *   raftlog_scan                      blocking: entries for the RAFT_START
- * event raftlog_append / raftlog_set_hard_state / raftlog_release /
- * raftlog_reset raftlog_poll when raftlog_fd is readable (the simulator calls
- * it itself) raftlog_tick about every 100 ms raftlog_close
+ *   raftlog_open      blocking: recovers, see raftlog_report
+ *   raftlog_scan      blocking: the entries, for the RAFT_START event
+ *   raftlog_append, raftlog_set_hard_state, raftlog_release, raftlog_reset
+ *   raftlog_poll      when raftlog_fd is readable (the simulator calls it)
+ *   raftlog_tick      about every 100 ms
+ *   raftlog_close
  *
  * Thread: all functions on the loop thread. Work that may block (preparing a
  * segment, reading old entries) goes through raftlog_io.work.
@@ -231,10 +232,16 @@ bool raftlog_has_room(const struct raftlog *log, size_t bytes);
  * needs them for what will release segments. */
 void raftlog_set_reserve(struct raftlog *log, uint64_t bytes);
 
-/* Payload bytes of entries, each of at most entry_bytes_max, that files which
- * exist already can take beyond what was handed over: a full disk can not keep
- * them from becoming durable. 0 after fatal. */
+/* Bytes of entries (payload and RAFTLOG_ENTRY_OVERHEAD each), each of at most
+ * entry_bytes_max of payload, that files which exist already can take beyond
+ * what was handed over: a full disk can not keep them from becoming durable. 0
+ * after fatal. */
+enum { RAFTLOG_ENTRY_OVERHEAD = 16 };
 uint64_t raftlog_room(const struct raftlog *log, size_t entry_bytes_max);
+/* Whether raftlog_room finds room for an entry of this size as soon as there is
+ * a fresh segment. If not, waiting for room is in vain: append it alone, and it
+ * gets the rest of a segment, or a file of its own that is then made. */
+bool raftlog_fits_segment(const struct raftlog *log, size_t entry_bytes);
 
 /* For an owner without a loop: wait until raftlog_poll has something to do, at
  * most timeout_ms. Touches nothing of the log, so it may run beside other

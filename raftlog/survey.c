@@ -5,29 +5,44 @@
 #include <string.h>
 
 /* kind, term and size of a record at their longest */
-enum { RECORD_OVERHEAD_MAX = 1 + BYTE_VARINT_MAX + 5 };
+_Static_assert(RAFTLOG_ENTRY_OVERHEAD >= 1 + BYTE_VARINT_MAX + 5,
+               "a record is larger than its owner is told");
 
 /* A file may end with a gap as large as the largest entry; a frame costs its
  * header and the padding of its last block. */
-static uint64_t usable(const struct raftlog *log, uint64_t bytes, uint64_t gap)
+static uint64_t usable(const struct raftlog *log, uint64_t bytes,
+                       size_t entry_bytes_max)
 {
+    uint64_t gap = (uint64_t)entry_bytes_max + RAFTLOG_ENTRY_OVERHEAD;
     uint64_t n_frames = bytes / log->options.batch_bytes_max + 2;
     uint64_t lost = n_frames * (FRAME_HEADER_SIZE + log->align) + gap;
     return bytes > lost ? bytes - lost : 0;
 }
 
+/* The same of a file of the pool. */
+static uint64_t usable_fresh(const struct raftlog *log, uint64_t file_bytes,
+                             size_t entry_bytes_max)
+{
+    uint64_t own = (1 + SPACE_RESERVED_BLOCKS) * log->align;
+    return usable(log, file_bytes > own ? file_bytes - own : 0,
+                  entry_bytes_max);
+}
+
+bool raftlog_fits_segment(const struct raftlog *log, size_t entry_bytes)
+{
+    return usable_fresh(log, log->options.segment_bytes, entry_bytes) >=
+           (uint64_t)entry_bytes + RAFTLOG_ENTRY_OVERHEAD;
+}
+
 uint64_t raftlog_room(const struct raftlog *log, size_t entry_bytes_max)
 {
-    uint64_t gap = (uint64_t)entry_bytes_max + RECORD_OVERHEAD_MAX;
-    uint64_t own = (1 + SPACE_RESERVED_BLOCKS) * log->align;
     uint64_t room;
     if (log->stopped || log->closing) {
         return 0;
     }
-    room = log->rotating ? 0 : usable(log, space_left(log), gap);
+    room = log->rotating ? 0 : usable(log, space_left(log), entry_bytes_max);
     for (size_t i = 0; i < log->n_pool; i++) {
-        uint64_t bytes = log->pool[i].bytes;
-        room += usable(log, bytes > own ? bytes - own : 0, gap);
+        room += usable_fresh(log, log->pool[i].bytes, entry_bytes_max);
     }
     return room > log->unframed_bytes ? room - log->unframed_bytes : 0;
 }
