@@ -31,23 +31,14 @@
 
 enum {
     NS_PER_MS = 1000000,
-    WAIT_WRITE_MS = 100,
-    WAIT_SPACE_MS = 2,
-    STUCK_MS = 5000,
     RETRY_MS = 200,
     /* A leader waits for companions at most this part of a mean write, and
      * never longer than this. */
     COMPANION_PART = 2,
     COMPANION_NS_MAX = 500 * 1000,
     /* Written by itself, whatever the policy says. */
-    DUE_BYTES = 1024 * 1024,
-    LARGE_SPARE_BYTES = 1024 * 1024
+    DUE_BYTES = 1024 * 1024
 };
-
-static uint64_t now_ns(const struct wal_private *w)
-{
-    return w->environment.now_ns();
-}
 
 int commit_failure(struct wal_private *w, struct err_info *info)
 {
@@ -71,8 +62,9 @@ static void wait_for_companions(struct wal_private *w)
     }
     limit = limit / COMPANION_PART;
     limit = limit < COMPANION_NS_MAX ? limit : COMPANION_NS_MAX;
-    start = now_ns(w);
-    while (w->gather.n_waiters < w->n_companions && now_ns(w) - start < limit) {
+    start = wal_now_ns(w);
+    while (w->gather.n_waiters < w->n_companions &&
+           wal_now_ns(w) - start < limit) {
         pthread_mutex_unlock(&w->gather_lock);
         sched_yield();
         pthread_mutex_lock(&w->gather_lock);
@@ -82,156 +74,6 @@ static void wait_for_companions(struct wal_private *w)
 static int failed(const struct wal_private *w)
 {
     return __atomic_load_n(&w->failed, __ATOMIC_ACQUIRE);
-}
-
-static bool is_full(const struct wal_private *w)
-{
-    struct raftlog_stats stats;
-
-    raftlog_get_stats(w->log, &stats);
-    return stats.no_space;
-}
-
-static bool is_settled(const struct wal_private *w)
-{
-    return failed(w) != 0 ||
-           raftlog_durable_index(w->log) == raftlog_last_index(w->log);
-}
-
-/* What the log was given can not be taken back, so the handle ends. */
-static void fail_stuck(struct wal_private *w, bool no_space)
-{
-    struct err_info info;
-
-    (void)err_set(&info, no_space ? ERR_NOSPACE : ERR_NOMEM,
-                  "nothing could be written in %s for %d s: %s; make room, "
-                  "then open the directory again",
-                  w->dir, STUCK_MS / 1000,
-                  no_space ? "the disk is full" : "there is no memory");
-    service_fail(w, &info);
-}
-
-/* log_lock is held: wait until everything in the log is durable. There is room
- * for it, so a write that is not begun lacks memory, or a file for a large
- * entry; the log tries again with each tick. What a disk takes its time for,
- * writes and files being filled, is waited for. */
-static void wait_durable(struct wal_private *w)
-{
-    uint64_t seen = now_ns(w);
-    uint64_t idle_ns = 0;
-
-    while (!is_settled(w)) {
-        struct raftlog_stats stats;
-        uint64_t before = seen;
-
-        service_wait_log(w, WAIT_WRITE_MS);
-        seen = now_ns(w);
-        raftlog_get_stats(w->log, &stats);
-        if (is_settled(w) || stats.oldest_write_ms > 0) {
-            idle_ns = 0;
-            continue;
-        }
-        idle_ns += w->n_jobs_open == 0 ? seen - before : 0;
-        if (idle_ns > (uint64_t)STUCK_MS * NS_PER_MS) {
-            fail_stuck(w, stats.no_space);
-        }
-        raftlog_tick(w->log);
-    }
-}
-
-/* How many of n entries, all up to the first large one, the files that exist
- * can hold. */
-static size_t fitting(const struct wal_private *w,
-                      const struct raftlog_entry *entries, size_t n)
-{
-    size_t size_max = 0;
-    uint64_t room = 0;
-    uint64_t used = 0;
-    size_t fit = 0;
-
-    while (fit < n && raftlog_fits_segment(w->log, entries[fit].size)) {
-        if (fit == 0 || entries[fit].size > size_max) {
-            size_max = entries[fit].size;
-            room = raftlog_room(w->log, size_max);
-        }
-        used += entries[fit].size + (uint64_t)RAFTLOG_ENTRY_OVERHEAD;
-        if (used > room) {
-            break;
-        }
-        fit++;
-    }
-    return fit;
-}
-
-/* A large entry gets a file of its own, which the log makes when it has been
- * given the entry. */
-static int check_large(struct wal_private *w, size_t size)
-{
-    uint64_t free_bytes = 0;
-    int rv = file_free_bytes(w->dir, &free_bytes);
-
-    if (rv == 0 && free_bytes < (uint64_t)size + LARGE_SPARE_BYTES) {
-        rv = ERR_NOSPACE;
-    }
-    return rv;
-}
-
-/* log_lock is held: wait until some of the n entries fit. *fit is how many. */
-static int wait_room(struct wal_private *w, const struct raftlog_entry *entries,
-                     size_t n, size_t *fit)
-{
-    for (;;) {
-        if (failed(w) != 0) {
-            return failed(w);
-        }
-        if (!raftlog_fits_segment(w->log, entries[0].size)) {
-            *fit = 1;
-            return check_large(w, entries[0].size);
-        }
-        *fit = fitting(w, entries, n);
-        if (*fit > 0) {
-            return 0;
-        }
-        if (is_full(w)) {
-            return ERR_NOSPACE;
-        }
-        /* A file is being made or switched to. */
-        raftlog_tick(w->log);
-        service_wait_log(w, WAIT_SPACE_MS);
-    }
-}
-
-/* Hand n entries to the log and wait until they are durable. *n_done: how many
- * are, also when the rest failed. */
-static int write_slice(struct wal_private *w, size_t n, size_t *n_done,
-                       bool *full)
-{
-    int rv = 0;
-
-    *n_done = 0;
-    pthread_mutex_lock(&w->log_lock);
-    while (rv == 0 && *n_done < n) {
-        const struct raftlog_entry *at = w->slice + *n_done;
-        size_t fit = 0;
-
-        rv = wait_room(w, at, n - *n_done, &fit);
-        if (rv == 0) {
-            rv =
-                raftlog_append(w->log, raftlog_last_index(w->log) + 1, at, fit);
-        }
-        if (rv == 0) {
-            wait_durable(w);
-            rv = failed(w);
-        }
-        if (rv == 0) {
-            *n_done += fit;
-            __atomic_store_n(&w->durable_seq, raftlog_durable_index(w->log),
-                             __ATOMIC_RELEASE);
-        }
-    }
-    *full = is_full(w);
-    pthread_mutex_unlock(&w->log_lock);
-    return rv;
 }
 
 /* Those who wait get the code; what comes next takes their sequence numbers. So
@@ -252,7 +94,7 @@ static void refuse(struct wal_private *w, int rv)
 static void settle(struct wal_private *w, size_t n, size_t n_done, bool all,
                    int rv, uint64_t started)
 {
-    uint64_t now = now_ns(w);
+    uint64_t now = wal_now_ns(w);
 
     if (n_done > 0) {
         if (n_done == n && all) {
@@ -286,10 +128,10 @@ int commit_lead(struct wal_private *w)
     all = n == w->gather.n;
     n_waiting = w->gather.n_waiters;
     w->n_arrived = 0;
-    started = now_ns(w);
+    started = wal_now_ns(w);
     pthread_mutex_unlock(&w->gather_lock);
 
-    rv = write_slice(w, n, &n_done, &full);
+    rv = slice_write(w, n, &n_done, &full);
 
     pthread_mutex_lock(&w->gather_lock);
     w->no_space = full || rv == ERR_NOSPACE;
@@ -327,7 +169,7 @@ static int check_space(struct wal_private *w, size_t size)
         raftlog_tick(w->log);
         service_wait_log(w, 0);
     }
-    if (!is_full(w)) {
+    if (!slice_is_full(w)) {
         w->no_space = false;
     } else if (need > raftlog_room(w->log, size_max)) {
         rv = ERR_NOSPACE;
@@ -360,13 +202,13 @@ static int admit(struct wal_private *w, size_t size)
     if (rv != 0 || has_place(w, size)) {
         return rv != 0 ? rv : failed(w);
     }
-    started = now_ns(w);
+    started = wal_now_ns(w);
     w->counters.n_stalls++;
     while (rv == 0 && failed(w) == 0 && !has_place(w, size)) {
         rv = lead_or_wait(w);
         rv = rv == 0 ? check_space(w, size) : rv;
     }
-    w->counters.stall_ns += now_ns(w) - started;
+    w->counters.stall_ns += wal_now_ns(w) - started;
     return rv != 0 ? rv : failed(w);
 }
 
@@ -397,7 +239,7 @@ static int put(struct wal_private *w, const struct entry *e,
         return rv;
     }
     if (w->last_seq == w->covered_seq) {
-        w->uncovered_since_ns = now_ns(w);
+        w->uncovered_since_ns = wal_now_ns(w);
     }
     w->n_given++;
     w->last_seq++;
@@ -405,7 +247,7 @@ static int put(struct wal_private *w, const struct entry *e,
         distinct_add(&w->recent, e->key);
     }
     if (w->gather.n == 1) {
-        w->oldest_ns = now_ns(w);
+        w->oldest_ns = wal_now_ns(w);
     }
     if (waiter == NULL) {
         tell_service(w);
@@ -448,14 +290,14 @@ int commit_append(struct wal_private *w, const struct entry *e,
     w->n_inside[generation]++;
     sample = wait || w->counters.n_appends % WAL_SAMPLE == 0;
     if (sample) {
-        started = now_ns(w);
+        started = wal_now_ns(w);
     }
     rv = put(w, e, wait ? &waiter : NULL);
     if (rv == 0) {
         w->counters.n_appends++;
         w->counters.write_bytes += e->key.size + e->value.size;
         if (sample) {
-            histogram_record(&w->counters.write_ns, now_ns(w) - started);
+            histogram_record(&w->counters.write_ns, wal_now_ns(w) - started);
         }
     }
     w->n_inside[generation]--;

@@ -3,14 +3,16 @@
  * Happy path: entries behind the chain are read in pieces and gathered in a
  * run until its memory is used up; the run is sorted, written as a base (when
  * there is none) or a delta, read back, and named by the manifest; then the log
- * lets the entries go. When the deltas have become many, or large beside the
- * base, all files are merged into a new base, streaming.
+ * lets the entries go. When the deltas have become as large as the base, all
+ * files are merged into a new base, streaming; when they have become many, the
+ * newest of them into one delta.
  *
  * Crash cases: before the manifest is replaced the new file is a stranger that
  * the next open removes, and the log still has the entries. After it the log
  * may still have entries that the chain covers; the next open lets them go. */
 #include "persist/compact.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +21,7 @@
 #include "persist/run.h"
 
 enum {
-    MERGE_FILES = 8,
-    MERGE_DELTA_PART = 1, /* deltas of this part of the base */
+    MERGE_FILES = 8, /* or as many, without a merge */
     MERGE_BYTES_MIN = 1024 * 1024,
     /* Memory of a run that a full disk still leaves. */
     RUN_BYTES_MIN = 64 * 1024
@@ -51,7 +52,7 @@ static int verify(struct wal_private *w, const struct snapshot_file *file,
     return snapshot_file_verify(path, file, w->cluster_id, info);
 }
 
-/* The chain with the file: instead of all, or behind all. */
+/* The chain with the file, instead of those that it covers. */
 static int adopt(struct wal_private *w, const struct snapshot_file *file,
                  struct err_info *info)
 {
@@ -62,9 +63,11 @@ static int adopt(struct wal_private *w, const struct snapshot_file *file,
         return err_set(info, ERR_NOMEM, "out of memory");
     }
     *next = w->chain;
-    if (file->from == 0) {
-        next->n_files = 0;
+    while (next->n_files > 0 &&
+           next->files[next->n_files - 1].to > file->from) {
+        next->n_files--;
     }
+    assert(next->n_files < SNAPSHOT_FILES_MAX);
     next->files[next->n_files++] = *file;
     rv = snapshot_chain_adopt(w->snapshot_dir, &w->chain, next, NULL, 0, info);
     if (rv == 0) {
@@ -202,19 +205,21 @@ uint64_t compact_chain_bytes(const struct snapshot_manifest *chain,
     return bytes;
 }
 
-int compact_merge(struct wal_private *w, struct pace *pace,
+int compact_merge(struct wal_private *w, unsigned first, struct pace *pace,
                   struct err_info *info)
 {
     struct merge_target m = {NULL, pace};
-    uint64_t bytes = compact_chain_bytes(&w->chain, 0);
+    uint64_t bytes = compact_chain_bytes(&w->chain, first);
+    uint64_t from = w->chain.files[first].from;
     int rv = compact_space_take(w, bytes + bytes / 8, info);
 
-    rv = rv == 0 ? compact_begin(w, 0, wal_chain_to(w), &m.writer, info) : rv;
+    rv =
+        rv == 0 ? compact_begin(w, from, wal_chain_to(w), &m.writer, info) : rv;
     if (rv != 0) {
         return rv;
     }
     info->message[0] = '\0';
-    rv = merge_chain(w->snapshot_dir, &w->chain, on_record, &m, info);
+    rv = merge_chain(w->snapshot_dir, &w->chain, first, on_record, &m, info);
     if (rv != 0) {
         snapshot_writer_abort(m.writer);
         return info->message[0] != '\0'
@@ -225,20 +230,39 @@ int compact_merge(struct wal_private *w, struct pace *pace,
     return compact_finish(w, m.writer, pace, info);
 }
 
-static bool merge_is_due(const struct wal_private *w)
+/* From which file on a merge is due; the number of files when none is. The base
+ * is written again only when the deltas are as large. Many deltas become one
+ * without it: the newest, and those before them that are no larger than what
+ * follows them. So a byte is written again as often as the files can double in
+ * size, however small the deltas are beside the base. */
+static unsigned merge_first(const struct wal_private *w)
 {
+    unsigned n = w->chain.n_files;
     uint64_t deltas = compact_chain_bytes(&w->chain, 1);
-    uint64_t base = compact_chain_bytes(&w->chain, 0) - deltas;
+    unsigned first;
+    uint64_t bytes;
 
-    return w->chain.n_files > MERGE_FILES ||
-           (deltas >= MERGE_BYTES_MIN && deltas >= base / MERGE_DELTA_PART);
+    if (deltas >= MERGE_BYTES_MIN && deltas >= w->chain.files[0].size) {
+        return 0;
+    }
+    if (n <= MERGE_FILES) {
+        return n;
+    }
+    first = n - 2;
+    bytes = compact_chain_bytes(&w->chain, first);
+    while (first > 0 && w->chain.files[first - 1].size <= bytes) {
+        first--;
+        bytes += w->chain.files[first].size;
+    }
+    return first;
 }
 
 /* A merge that finds no room can wait until the chain is full. */
 static int merge_if_due(struct wal_private *w, struct pace *pace,
                         struct err_info *info)
 {
-    int rv = merge_is_due(w) ? compact_merge(w, pace, info) : 0;
+    unsigned first = merge_first(w);
+    int rv = first < w->chain.n_files ? compact_merge(w, first, pace, info) : 0;
 
     return rv == ERR_NOSPACE && w->chain.n_files < SNAPSHOT_FILES_MAX ? 0 : rv;
 }
@@ -250,6 +274,9 @@ int compact_range(struct wal_private *w, uint64_t to, struct pace *pace,
     int rv = 0;
 
     run_init(&run);
+    if (w->chain.n_files == SNAPSHOT_FILES_MAX) {
+        rv = merge_if_due(w, pace, info); /* one place, or nothing can come */
+    }
     while (rv == 0 && wal_chain_to(w) < to) {
         rv = step(w, &run, to, pace, info);
         run_clear(&run);

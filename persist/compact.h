@@ -26,12 +26,12 @@ int pace_spend(void *pace, uint64_t bytes);
  * delta or more; merge all when that is due. */
 int compact_range(struct wal_private *w, uint64_t to, struct pace *pace,
                   struct err_info *info);
-/* Make one base of the chain. */
-int compact_merge(struct wal_private *w, struct pace *pace,
+/* Make one file of the chain's files from `first` on: a base if it is 0. */
+int compact_merge(struct wal_private *w, unsigned first, struct pace *pace,
                   struct err_info *info);
 
-/* Begin and end a file of the chain. finish verifies it and makes it the
- * chain's only file (from 0) or its last one. */
+/* Begin and end a file of the chain. finish verifies it and makes it the last
+ * one, instead of those that it covers. */
 int compact_begin(struct wal_private *w, uint64_t from, uint64_t to,
                   struct snapshot_writer **out, struct err_info *info);
 int compact_finish(struct wal_private *w, struct snapshot_writer *writer,
@@ -45,7 +45,8 @@ uint64_t compact_chain_bytes(const struct snapshot_manifest *chain,
 void compact_release(struct wal_private *w);
 
 /* ---- compact_space.c: the full disk ---- */
-/* Have so many bytes free for a file, out of the reserve if it must be. Errors:
+/* Have so many bytes free for a file, out of the reserve if it must be, and a
+ * little more, so that no file of ours takes the last block. Errors:
  * ERR_NOSPACE. */
 int compact_space_take(struct wal_private *w, uint64_t bytes,
                        struct err_info *info);
@@ -66,6 +67,9 @@ double compact_superseded(struct wal_private *w);
 uint64_t compact_cut(struct wal_private *w);
 /* A compaction of what was cut ended so: the counters and the estimate. */
 void compact_covered(struct wal_private *w, int rv, uint64_t started_ns);
+/* Count the keys that a former process appended. */
+int compact_count_old(struct wal_private *w, struct pace *pace,
+                      struct err_info *info);
 /* One automatic compaction, due or not; takes compact_lock itself. */
 int compact_now(struct wal_private *w, bool limited, struct err_info *info);
 

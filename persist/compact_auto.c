@@ -9,7 +9,8 @@
  * appended is read once, when its number alone would make a compaction due.
  *
  * The thread sleeps between its steps so that it uses no more than its shares
- * of disk and processor; it ends in the middle when it is stopped. */
+ * of disk and processor; it ends in the middle when it is stopped, and sleeps
+ * no more while a call of the API waits for it to end. */
 #include "persist/compact.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@ enum {
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
     LOOK_MS = 200,
-    SLEEP_MS = 1000, /* while stopped */
+    SLEEP_MS = 1000,  /* while stopped */
+    FAILED_MS = 5000, /* after what will hardly be better the next time */
     CHECK_BYTES = 128 * 1024,
     NAP_NS_MAX = 100 * NS_PER_MS,
     TRIES = 5,
@@ -35,11 +37,6 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-static uint64_t now_ns(const struct wal_private *w)
-{
-    return w->environment.now_ns();
-}
-
 static bool is_running(const struct wal_private *w)
 {
     return service_is_set(&w->shown->compact_running);
@@ -52,7 +49,7 @@ void pace_start(struct pace *p, struct wal_private *w, bool limited)
     memset(p, 0, sizeof *p);
     p->w = w;
     p->limited = limited;
-    p->start_ns = now_ns(w);
+    p->start_ns = wal_now_ns(w);
     p->cpu_start_ns = cpu_ns();
 }
 
@@ -74,6 +71,21 @@ static uint64_t allowed_at(const struct pace *p)
 static bool is_stopped(const struct wal_private *w)
 {
     return w->stop || !is_running(w);
+}
+
+static bool is_in_hurry(const struct wal_private *w)
+{
+    return __atomic_load_n(&w->n_in_hurry, __ATOMIC_RELAXED) > 0;
+}
+
+void compact_enter(struct wal_private *w)
+{
+    __atomic_add_fetch(&w->n_in_hurry, 1, __ATOMIC_RELAXED);
+    pthread_mutex_lock(&w->gather_lock);
+    pthread_cond_broadcast(&w->compact_wake);
+    pthread_mutex_unlock(&w->gather_lock);
+    pthread_mutex_lock(&w->compact_lock);
+    __atomic_sub_fetch(&w->n_in_hurry, 1, __ATOMIC_RELAXED);
 }
 
 static bool stop_wanted(struct wal_private *w)
@@ -102,8 +114,8 @@ int pace_spend(void *pace, uint64_t bytes)
     until = allowed_at(p);
     pthread_mutex_lock(&w->gather_lock);
     stopped = is_stopped(w);
-    while (!stopped && now_ns(w) < until) {
-        uint64_t nap = now_ns(w) + NAP_NS_MAX;
+    while (!stopped && !is_in_hurry(w) && wal_now_ns(w) < until) {
+        uint64_t nap = wal_now_ns(w) + NAP_NS_MAX;
         service_wait_until(&w->compact_wake, &w->gather_lock,
                            nap < until ? nap : until);
         stopped = is_stopped(w);
@@ -114,26 +126,42 @@ int pace_spend(void *pace, uint64_t bytes)
 
 /* ---- the estimate ---------------------------------------------------------*/
 
+/* What the estimate is made from, copied: appends do not wait while it is
+ * made. */
+struct counted {
+    uint64_t n_entries;
+    struct distinct older;
+    struct distinct recent;
+};
+
 /* gather_lock is held. */
-static double superseded(const struct wal_private *w, uint64_t n_entries)
+static void copy_counted(const struct wal_private *w, struct counted *out)
 {
-    struct distinct all = w->older;
+    out->n_entries =
+        w->last_seq > w->covered_seq ? w->last_seq - w->covered_seq : 0;
+    out->older = w->older;
+    out->recent = w->recent;
+}
+
+static double superseded(struct counted *c)
+{
     double share;
 
-    distinct_merge(&all, &w->recent);
-    share = n_entries == 0 ? 0 : 1 - distinct_count(&all) / (double)n_entries;
+    distinct_merge(&c->older, &c->recent);
+    share = c->n_entries == 0
+                ? 0
+                : 1 - distinct_count(&c->older) / (double)c->n_entries;
     return share < 0 ? 0 : share;
 }
 
 double compact_superseded(struct wal_private *w)
 {
-    double share;
+    struct counted counted;
 
     pthread_mutex_lock(&w->gather_lock);
-    share = superseded(
-        w, w->last_seq > w->covered_seq ? w->last_seq - w->covered_seq : 0);
+    copy_counted(w, &counted);
     pthread_mutex_unlock(&w->gather_lock);
-    return share;
+    return superseded(&counted);
 }
 
 uint64_t compact_cut(struct wal_private *w)
@@ -144,37 +172,42 @@ uint64_t compact_cut(struct wal_private *w)
     last = w->last_seq;
     distinct_merge(&w->older, &w->recent);
     distinct_clear(&w->recent);
-    w->recent_since_ns = now_ns(w);
+    w->recent_since_ns = wal_now_ns(w);
     pthread_mutex_unlock(&w->gather_lock);
     return last;
 }
 
-/* Entries of a former process. */
+struct count {
+    struct distinct keys;
+    struct pace *pace;
+};
+
 static int on_old_entry(void *ctx, uint64_t seq, const struct entry *e)
 {
+    struct count *c = ctx;
+
     (void)seq;
     if (e->kind != ENTRY_MARK) {
-        distinct_add(ctx, e->key);
+        distinct_add(&c->keys, e->key);
     }
-    return 0;
+    return pace_spend(c->pace, e->key.size + e->value.size);
 }
 
-/* compact_lock is held. */
-static int count_old(struct wal_private *w, struct err_info *info)
+int compact_count_old(struct wal_private *w, struct pace *pace,
+                      struct err_info *info)
 {
-    struct distinct keys;
+    struct count c;
     uint64_t first = wal_chain_to(w) + 1;
-    int rv;
+    int rv = 0;
 
-    if (first > w->opened_seq || w->is_old_counted) {
-        w->is_old_counted = true;
-        return 0;
+    distinct_clear(&c.keys);
+    c.pace = pace;
+    if (first <= w->opened_seq) {
+        rv = log_read(w, first, w->opened_seq, on_old_entry, &c, info);
     }
-    distinct_clear(&keys);
-    rv = log_read(w, first, w->opened_seq, on_old_entry, &keys, info);
     if (rv == 0) {
         pthread_mutex_lock(&w->gather_lock);
-        distinct_merge(&w->older, &keys);
+        distinct_merge(&w->older, &c.keys);
         w->is_old_counted = true;
         pthread_mutex_unlock(&w->gather_lock);
     }
@@ -197,26 +230,32 @@ static bool age_demands(const struct wal_private *w)
 {
     uint64_t age = wal_option_get(w, WAL_OPTION_COMPACT_AGE_S);
 
-    return age > 0 && now_ns(w) - w->uncovered_since_ns >= age * NS_PER_S;
+    return age > 0 && wal_now_ns(w) - w->uncovered_since_ns >= age * NS_PER_S;
 }
 
 static enum verdict judge(struct wal_private *w)
 {
     double ratio = (double)wal_option_get(w, WAL_OPTION_COMPACT_RATIO) / 100;
     enum verdict verdict = NOT_DUE;
-    uint64_t n;
+    bool ask_ratio = false;
+    struct counted counted;
 
     pthread_mutex_lock(&w->gather_lock);
-    n = w->last_seq > w->covered_seq ? w->last_seq - w->covered_seq : 0;
-    if (n > 0 && (w->no_space || age_demands(w))) {
+    copy_counted(w, &counted);
+    if (counted.n_entries > 0 && (w->no_space || age_demands(w))) {
         verdict = DUE;
-    } else if (n >= wal_option_get(w, WAL_OPTION_COMPACT_THRESHOLD)) {
-        verdict = !w->is_old_counted          ? COUNT_FIRST
-                  : superseded(w, n) >= ratio ? DUE
-                                              : NOT_DUE;
+    } else if (counted.n_entries >=
+               wal_option_get(w, WAL_OPTION_COMPACT_THRESHOLD)) {
+        ask_ratio = w->is_old_counted;
+        verdict = ask_ratio ? NOT_DUE : COUNT_FIRST;
     }
     pthread_mutex_unlock(&w->gather_lock);
-    return verdict == NOT_DUE && n > 0 && bytes_demand(w) ? DUE : verdict;
+    if (ask_ratio && superseded(&counted) >= ratio) {
+        verdict = DUE;
+    }
+    return verdict == NOT_DUE && counted.n_entries > 0 && bytes_demand(w)
+               ? DUE
+               : verdict;
 }
 
 bool compact_is_due(struct wal_private *w)
@@ -236,7 +275,7 @@ void compact_covered(struct wal_private *w, int rv, uint64_t started_ns)
         w->is_old_counted = true;
         w->uncovered_since_ns = w->recent_since_ns;
         w->counters.n_compactions++;
-        histogram_record(&w->counters.compact_ns, now_ns(w) - started_ns);
+        histogram_record(&w->counters.compact_ns, wal_now_ns(w) - started_ns);
     } else if (rv != ERR_STOPPED) {
         w->counters.n_compact_failures++;
     }
@@ -245,7 +284,7 @@ void compact_covered(struct wal_private *w, int rv, uint64_t started_ns)
 
 int compact_now(struct wal_private *w, bool limited, struct err_info *info)
 {
-    uint64_t started = now_ns(w);
+    uint64_t started = wal_now_ns(w);
     struct pace pace;
     uint64_t to;
     int rv;
@@ -280,7 +319,7 @@ static int compact_tries(struct wal_private *w, struct err_info *info)
         pthread_mutex_lock(&w->gather_lock);
         if (!w->stop) {
             service_wait_until(&w->compact_wake, &w->gather_lock,
-                               now_ns(w) + TRY_NS);
+                               wal_now_ns(w) + TRY_NS);
         }
         pthread_mutex_unlock(&w->gather_lock);
         rv = compact_now(w, true, info);
@@ -288,24 +327,39 @@ static int compact_tries(struct wal_private *w, struct err_info *info)
     return rv;
 }
 
-static void look(struct wal_private *w)
+static int look(struct wal_private *w)
 {
     struct err_info info;
     enum verdict verdict = judge(w);
+    int rv = 0;
 
     if (verdict == COUNT_FIRST) {
+        struct pace pace;
+
         pthread_mutex_lock(&w->compact_lock);
-        (void)count_old(w, &info);
+        pace_start(&pace, w, true);
+        rv = compact_count_old(w, &pace, &info);
         pthread_mutex_unlock(&w->compact_lock);
-        verdict = judge(w);
+        verdict = rv == 0 ? judge(w) : NOT_DUE;
     }
     if (verdict == DUE) {
-        (void)compact_tries(w, &info);
+        rv = compact_tries(w, &info);
     }
     /* What the options retain becomes old by time alone. */
     pthread_mutex_lock(&w->compact_lock);
     compact_release(w);
     pthread_mutex_unlock(&w->compact_lock);
+    return rv;
+}
+
+/* When to look again. */
+static uint64_t pause_ms(const struct wal_private *w, int rv, bool compacted)
+{
+    if (compacted) {
+        return wal_option_get(w, WAL_OPTION_COMPACT_PAUSE_MS);
+    }
+    return rv == 0 || rv == ERR_STOPPED || rv == ERR_NOSPACE ? LOOK_MS
+                                                             : FAILED_MS;
 }
 
 static void *auto_main(void *arg)
@@ -315,17 +369,16 @@ static void *auto_main(void *arg)
 
     pthread_mutex_lock(&w->gather_lock);
     while (!w->stop) {
-        uint64_t now = now_ns(w);
-        if (is_running(w) && now >= next_ns && w->failed == 0) {
+        uint64_t now = wal_now_ns(w);
+        if (is_running(w) && now >= next_ns && commit_failure(w, NULL) == 0) {
             uint64_t n = w->counters.n_compactions;
+            int rv;
             pthread_mutex_unlock(&w->gather_lock);
-            look(w);
+            rv = look(w);
             pthread_mutex_lock(&w->gather_lock);
-            next_ns = now_ns(w);
-            next_ns +=
-                n != w->counters.n_compactions
-                    ? wal_option_get(w, WAL_OPTION_COMPACT_PAUSE_MS) * NS_PER_MS
-                    : (uint64_t)LOOK_MS * NS_PER_MS;
+            next_ns =
+                wal_now_ns(w) +
+                pause_ms(w, rv, n != w->counters.n_compactions) * NS_PER_MS;
             continue;
         }
         service_wait_until(&w->compact_wake, &w->gather_lock,
@@ -341,7 +394,7 @@ int compact_auto_start(struct wal_private *w, struct err_info *info)
 {
     int rv = 0;
 
-    pthread_mutex_lock(&w->compact_lock);
+    compact_enter(w);
     compact_space_keep(w);
     if (!w->has_compact_thread && w->environment.threads) {
         rv = service_thread(&w->compact_thread, auto_main, w, info);

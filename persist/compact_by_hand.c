@@ -3,7 +3,9 @@
  * The base stands at the last sequence of the operations whose wal_append has
  * returned: appends that are under way at the call are waited for, so none is
  * covered that the program could not have put into its store yet. Values are
- * asked for one by one, in the order of keys, so memory holds the keys only. */
+ * asked for one by one, in the order of keys, so memory holds the keys only.
+ * How large the file becomes nobody knows, so room for it is asked for on the
+ * way: it never takes the last blocks of the disk from those who append. */
 #include "persist/compact.h"
 
 #include <inttypes.h>
@@ -11,6 +13,14 @@
 #include <string.h>
 
 #include "persist/error.h"
+
+/* Room is asked for in steps of this. A record costs so much beside its key and
+ * value; and so much of what was added may not be on the disk yet. */
+enum {
+    ROOM_BYTES = 1024 * 1024,
+    RECORD_OVERHEAD = 80,
+    UNWRITTEN_BYTES = 256 * 1024
+};
 
 struct keys {
     char **keys;
@@ -63,7 +73,29 @@ static int get_keys(void *engine, int (*get_all_keys)(void *, char ***, int *),
     return 0;
 }
 
-static int write_key(struct snapshot_writer *writer, void *engine,
+/* The base that is being written. */
+struct target {
+    struct wal_private *w;
+    struct snapshot_writer *writer;
+    uint64_t room; /* that was found and is not used up */
+};
+
+static int take_room(struct target *t, uint64_t bytes, struct err_info *info)
+{
+    bytes += RECORD_OVERHEAD;
+    if (bytes > t->room) {
+        int rv = compact_space_take(t->w, ROOM_BYTES + UNWRITTEN_BYTES + bytes,
+                                    info);
+        if (rv != 0) {
+            return rv;
+        }
+        t->room = ROOM_BYTES + bytes;
+    }
+    t->room -= bytes;
+    return 0;
+}
+
+static int write_key(struct target *t, void *engine,
                      int (*get_value)(void *, const char *, char **),
                      const char *key, struct err_info *info)
 {
@@ -83,11 +115,16 @@ static int write_key(struct snapshot_writer *writer, void *engine,
     record.key.size = strlen(key);
     record.value.data = (const uint8_t *)value;
     record.value.size = strlen(value);
-    rv = snapshot_writer_add(writer, &record);
+    rv = take_room(t, record.key.size + record.value.size, info);
+    if (rv == 0) {
+        rv = snapshot_writer_add(t->writer, &record);
+        if (rv != 0) {
+            (void)err_set(info, rv, "cannot write a key into a base: %s",
+                          err_text(rv));
+        }
+    }
     free(value);
-    return rv == 0 ? 0
-                   : err_set(info, rv, "cannot write a key into a base: %s",
-                             err_text(rv));
+    return rv;
 }
 
 static int write_keys(struct wal_private *w, uint64_t to, const struct keys *k,
@@ -95,24 +132,25 @@ static int write_keys(struct wal_private *w, uint64_t to, const struct keys *k,
                       int (*get_value)(void *, const char *, char **),
                       struct err_info *info)
 {
-    struct snapshot_writer *writer;
+    struct target t = {w, NULL, 0};
     struct pace pace;
-    int rv = compact_begin(w, 0, to, &writer, info);
+    int rv = take_room(&t, 0, info);
 
+    rv = rv == 0 ? compact_begin(w, 0, to, &t.writer, info) : rv;
     if (rv != 0) {
         return rv;
     }
     pace_start(&pace, w, false);
     for (int i = 0; rv == 0 && i < k->n; i++) {
         if (i == 0 || strcmp(k->keys[i - 1], k->keys[i]) != 0) {
-            rv = write_key(writer, engine, get_value, k->keys[i], info);
+            rv = write_key(&t, engine, get_value, k->keys[i], info);
         }
     }
     if (rv != 0) {
-        snapshot_writer_abort(writer);
+        snapshot_writer_abort(t.writer);
         return rv;
     }
-    return compact_finish(w, writer, &pace, info);
+    return compact_finish(w, t.writer, &pace, info);
 }
 
 /* Where the base can stand: every operation through *to has returned to who
@@ -147,7 +185,7 @@ static int compact(struct wal_private *w, void *engine,
                    struct err_info *info)
 {
     struct keys k = {NULL, 0};
-    uint64_t started = w->environment.now_ns();
+    uint64_t started = wal_now_ns(w);
     uint64_t bytes = wal_log_bytes(w);
     uint64_t to = 0;
     int rv = find_end(w, &to, info);
@@ -160,6 +198,9 @@ static int compact(struct wal_private *w, void *engine,
         w->counters.compact_in += bytes;
         pthread_mutex_unlock(&w->gather_lock);
         compact_release(w);
+    }
+    if (w->gave_reserve) {
+        compact_space_keep(w);
     }
     compact_covered(w, rv, started);
     return rv;
@@ -182,7 +223,7 @@ int wal_compact_logs(wal_t *wal, void *engine,
         return error_say(ERR_INVALID, "a callback is NULL");
     }
     w = wal->wal_private;
-    pthread_mutex_lock(&w->compact_lock);
+    compact_enter(w);
     rv = compact(w, engine, get_all_keys, get_value, &info);
     pthread_mutex_unlock(&w->compact_lock);
     return error_return(rv, &info);
@@ -212,7 +253,7 @@ void wal_cleanup_old_logs(wal_t *wal, uint64_t before_seq)
     if (w == NULL || before_seq == 0) {
         return;
     }
-    pthread_mutex_lock(&w->compact_lock);
+    compact_enter(w);
     through = wal_chain_to(w);
     if (before_seq - 1 < through) {
         through = before_seq - 1;

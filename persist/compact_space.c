@@ -66,7 +66,7 @@ int compact_space_take(struct wal_private *w, uint64_t bytes,
         return 0;
     }
     reserve_path(w, path);
-    (void)file_unlink(path);
+    w->gave_reserve = file_unlink(path) == 0 || w->gave_reserve;
     if (free_bytes(w) >= bytes + MARGIN_BYTES) {
         return 0;
     }
@@ -95,5 +95,7 @@ void compact_space_keep(struct wal_private *w)
     file_close(f);
     if (rv != 0) {
         (void)file_unlink(path); /* a part of it would look like all */
+    } else {
+        w->gave_reserve = false;
     }
 }

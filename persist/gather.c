@@ -7,10 +7,7 @@
 
 #include "raftlog/block.h"
 
-enum {
-    CHUNK_SIZE = 64 * 1024,
-    RING_MIN = 64
-};
+enum { CHUNK_SIZE = 64 * 1024, RING_MIN = 64 };
 
 void gather_init(struct gather *g)
 {

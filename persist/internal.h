@@ -2,6 +2,7 @@
  * files of this folder and by its tests.
  *
  *   commit.c    from append to durable: group commit, back-pressure
+ *   slice.c     what one leader writes: room for it, and its durable writes
  *   service.c   threads: the log's jobs; time: sync interval, ticks
  *   open.c      from a directory to struct wal_private, and back
  *   log_read.c  entries from the log, in pieces; recover.c replays them
@@ -10,7 +11,8 @@
  *
  * Locks, taken in this order:
  *   compact_lock  the chain of base and deltas; held during a compaction and a
- *                 replay, so that no file goes while it is read
+ *                 replay, so that no file goes while it is read; by an API call
+ *                 through compact_enter
  *   gather_lock   what waits to become durable, who writes it, statistics
  *   log_lock      struct raftlog: each of its functions is called under it
  *   jobs_lock     the list of the log's jobs */
@@ -126,7 +128,8 @@ struct wal_private {
 
     /* ---- atomic ---- */
     uint64_t durable_seq;
-    int failed; /* code of the failure, 0 */
+    int failed;          /* code of the failure, 0 */
+    unsigned n_in_hurry; /* who wait for compact_lock, see compact_enter */
 
     /* ---- jobs_lock ---- */
     pthread_mutex_t jobs_lock;
@@ -142,9 +145,15 @@ struct wal_private {
     /* ---- compact_lock ---- */
     pthread_mutex_t compact_lock;
     struct snapshot_manifest chain;
+    bool gave_reserve; /* it was there, see compact_space.c */
     pthread_t compact_thread;
     bool has_compact_thread;
 };
+
+static inline uint64_t wal_now_ns(const struct wal_private *w)
+{
+    return w->environment.now_ns();
+}
 
 /* ---- open.c ---- */
 int wal_private_open(wal_t *shown, const char *dir, bool sync,
@@ -183,6 +192,20 @@ int commit_mark(struct wal_private *w, struct err_info *info);
 uint64_t commit_wait_returned(struct wal_private *w);
 /* The failure that stopped the log, as a code with words. */
 int commit_failure(struct wal_private *w, struct err_info *info);
+
+/* ---- slice.c ---- */
+/* Hand the first n entries of w->slice to the log and wait until they are
+ * durable; the leader, without a lock. *n_done: how many are, also when the
+ * rest failed. *full: the disk has no room for another segment. Errors:
+ * ERR_NOSPACE, ERR_NOMEM, then the rest was not given to the log; that of a
+ * handle that has failed. */
+int slice_write(struct wal_private *w, size_t n, size_t *n_done, bool *full);
+/* log_lock is held: the same question. */
+bool slice_is_full(const struct wal_private *w);
+
+/* ---- compact_auto.c ---- */
+/* Take compact_lock; a compaction that has it goes on without its limits. */
+void compact_enter(struct wal_private *w);
 
 /* ---- service.c ---- */
 /* Whether a field of wal_t is set that the user may clear at any time. */

@@ -80,8 +80,9 @@ typedef struct {
  * EINVAL not a directory of this library; ENOMEM; EIO; EACCES. */
 int wal_init(wal_t *wal, const char *dir, int sync_write);
 
-/* Stop the threads, write and sync what was appended, close. NULL and a handle
- * whose init failed are allowed. */
+/* Stop the threads, write and sync what was appended, close. Who has to know
+ * whether that went well calls wal_force_sync before. NULL and a handle whose
+ * init failed are allowed. */
 void wal_destroy(wal_t *wal);
 
 /* Add one operation. value: needed for SET and MOD, ignored for DEL.
@@ -92,7 +93,8 @@ int wal_append(wal_t *wal, uint8_t op, const char *key, const char *value);
 /* Replay everything appended so far, in order: first the base (each key once,
  * as WAL_OP_SET, by key), then the entries behind it. value is NULL for DEL.
  * Key and value are borrowed during the call. A non-zero return of apply stops
- * with ECANCELED. errno: EBADMSG, EIO, ENOMEM, ECANCELED. */
+ * with ECANCELED. errno: EBADMSG, EIO, ENOMEM, ECANCELED, ENOSPC (some of it is
+ * in memory only). */
 int wal_recover(wal_t *wal, void *engine,
                 int (*apply)(void *engine, uint8_t op, const char *key,
                              const char *value));
@@ -201,11 +203,11 @@ typedef struct {
 int snapshot_init(snapshot_t *snap, const char *dir);
 void snapshot_destroy(snapshot_t *snap);
 
-/* The callback writes the whole state into the stream; when it returns 0 the
- * file becomes the new base, in one step, and replaces base and increments
- * before it. Any failure leaves what was there.
- * errno: ECANCELED the callback failed; ENOSPC; EIO; EBUSY another process is
- * at work in the directory; EBADMSG; ENOMEM. */
+/* The callback writes the whole state into the stream, which it must not close;
+ * when it returns 0 the file is read back and becomes the new base, in one
+ * step, and replaces base and increments before it. Any failure leaves what was
+ * there. errno: ECANCELED the callback failed; ENOSPC; EIO; EBUSY another
+ * process is at work in the directory; EBADMSG; ENOMEM. */
 int snapshot_create(snapshot_t *snap, void *engine,
                     int (*save)(void *engine, FILE *stream));
 /* As above, and says which sequence the state stands at: the first increment

@@ -82,9 +82,9 @@ static int pass(struct source *sources, unsigned n, unsigned best,
 }
 
 int merge_chain(const char *dir, const struct snapshot_manifest *chain,
-                merge_cb cb, void *ctx, struct err_info *info)
+                unsigned first, merge_cb cb, void *ctx, struct err_info *info)
 {
-    unsigned n = chain->n_files;
+    unsigned n = chain->n_files - first;
     struct source *sources = calloc(n, sizeof *sources);
     unsigned best;
     int rv = 0;
@@ -93,10 +93,10 @@ int merge_chain(const char *dir, const struct snapshot_manifest *chain,
         return err_set(info, ERR_NOMEM, "out of memory");
     }
     for (unsigned i = 0; rv == 0 && i < n; i++) {
-        rv = open_source(&sources[i], dir, chain->files[i].name, info);
+        rv = open_source(&sources[i], dir, chain->files[first + i].name, info);
     }
     while (rv == 0 && (best = smallest(sources, n)) < n) {
-        if (sources[best].record.kind == SNAPSHOT_KEY) {
+        if (first > 0 || sources[best].record.kind == SNAPSHOT_KEY) {
             rv = cb(ctx, &sources[best].record);
         }
         if (rv == 0) {

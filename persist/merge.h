@@ -5,12 +5,13 @@
 #include "raftlog/err.h"
 #include "snapshot/snapshot.h"
 
-/* Visit each key that is there at the end of the chain, in order; records are
- * borrowed during the call. A non-zero return stops and is returned. Memory:
- * one block and the index of each file. Errors: ERR_CORRUPT, ERR_IO, ERR_NOMEM,
- * with words. */
+/* Visit, in order, the last state of each key in the files of the chain from
+ * `first` on (below n_files): tombstones too, unless first is 0, since then
+ * nothing older remains. Records are borrowed during the call. A non-zero
+ * return stops and is returned. Memory: one block and the index of each file.
+ * Errors: ERR_CORRUPT, ERR_IO, ERR_NOMEM, with words. */
 typedef int (*merge_cb)(void *ctx, const struct snapshot_record *record);
 int merge_chain(const char *dir, const struct snapshot_manifest *chain,
-                merge_cb cb, void *ctx, struct err_info *info);
+                unsigned first, merge_cb cb, void *ctx, struct err_info *info);
 
 #endif

@@ -42,7 +42,7 @@ static void draw_id(const struct wal_private *w, struct identity *id)
     struct byte_writer out = byte_writer(id->cluster_id, sizeof id->cluster_id);
 
     memset(&seed, 0, sizeof seed);
-    seed.now_ns = w->environment.now_ns();
+    seed.now_ns = wal_now_ns(w);
     seed.seconds = (int64_t)time(NULL);
     seed.here = &seed;
     seed.heap = w;
@@ -135,7 +135,7 @@ static int open_chain(struct wal_private *w, struct err_info *info)
     w->chain_bytes = compact_chain_bytes(&w->chain, 0);
     w->opened_seq = w->last_seq;
     w->is_old_counted = to == w->last_seq;
-    w->recent_since_ns = w->environment.now_ns();
+    w->recent_since_ns = wal_now_ns(w);
     w->uncovered_since_ns = w->recent_since_ns;
     compact_release(w);
     return 0;

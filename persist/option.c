@@ -89,6 +89,10 @@ int wal_set_option(wal_t *wal, enum wal_option option, uint64_t value)
     }
     __atomic_store_n(&wal->wal_private->options[option], value,
                      __ATOMIC_RELAXED);
+    /* What has gathered may be due by the new value. */
+    pthread_mutex_lock(&wal->wal_private->gather_lock);
+    pthread_cond_signal(&wal->wal_private->due);
+    pthread_mutex_unlock(&wal->wal_private->gather_lock);
     return 0;
 }
 

@@ -92,10 +92,10 @@ int recover_replay(struct wal_private *w, recover_cb cb, void *ctx,
     memset(&r, 0, sizeof r);
     r.cb = cb;
     r.ctx = ctx;
-    pthread_mutex_lock(&w->compact_lock);
+    compact_enter(w);
     last = __atomic_load_n(&w->durable_seq, __ATOMIC_ACQUIRE);
     if (w->chain.n_files > 0) {
-        rv = merge_chain(w->snapshot_dir, &w->chain, on_record, &r, info);
+        rv = merge_chain(w->snapshot_dir, &w->chain, 0, on_record, &r, info);
     }
     if (rv == 0) {
         rv = log_read(w, wal_chain_to(w) + 1, last, on_entry, &r, info);

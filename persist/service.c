@@ -223,7 +223,7 @@ static void *service_main(void *arg)
 
     pthread_mutex_lock(&w->gather_lock);
     while (!w->stop) {
-        uint64_t now = w->environment.now_ns();
+        uint64_t now = wal_now_ns(w);
         uint64_t at_ns;
 
         if (now >= tick_ns && !w->leading) {

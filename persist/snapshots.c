@@ -108,6 +108,19 @@ static int read_note(const struct snapshot_private *s, unsigned i,
                              path);
 }
 
+/* Read a file back, in the chain (folder "") or before it gets there. */
+static int verify_file(const struct snapshot_private *s, const char *folder,
+                       const struct snapshot_file *file, struct err_info *info)
+{
+    char name[SNAPSHOT_NAME_MAX + 16];
+    char path[PATH_MAX];
+    int rv;
+
+    (void)snprintf(name, sizeof name, "%s%s", folder, file->name);
+    rv = path_of(s, name, path, info);
+    return rv == 0 ? snapshot_file_verify(path, file, stream_id, info) : rv;
+}
+
 /* ---- writing --------------------------------------------------------------*/
 
 /* How one kind of callback is called, with what it needs. */
@@ -142,8 +155,8 @@ static int fill(struct snapshot_writer *writer, const struct save_call *call,
     return rv;
 }
 
-/* One file, (from, to] by number, written but not in the chain. call NULL: an
- * empty one. */
+/* One file, (from, to] by number, written and read back but not in the chain:
+ * what it will replace goes when it is. call NULL: an empty one. */
 static int write_file(const struct snapshot_private *s, uint64_t from,
                       uint64_t to, const struct note *note,
                       const struct save_call *call, struct snapshot_file *file,
@@ -171,7 +184,8 @@ static int write_file(const struct snapshot_private *s, uint64_t from,
         snapshot_writer_abort(writer);
         return rv;
     }
-    return snapshot_writer_finish(writer, file, info);
+    rv = snapshot_writer_finish(writer, file, info);
+    return rv == 0 ? verify_file(s, "incoming/", file, info) : rv;
 }
 
 static int adopt(struct snapshot_private *s, const struct snapshot_file *first,
@@ -244,12 +258,7 @@ static int verify(const struct snapshot_private *s, unsigned first,
     int rv = 0;
 
     for (unsigned i = first; rv == 0 && i < s->chain.n_files; i++) {
-        char path[PATH_MAX];
-        rv = path_of(s, s->chain.files[i].name, path, info);
-        if (rv == 0) {
-            rv =
-                snapshot_file_verify(path, &s->chain.files[i], stream_id, info);
-        }
+        rv = verify_file(s, "", &s->chain.files[i], info);
     }
     return rv;
 }

@@ -23,7 +23,7 @@ static void describe(const struct histogram *h, double unit,
 static void get_counters(struct wal_private *w, persist_stats_t *out)
 {
     const struct wal_counters *c = &w->counters;
-    uint64_t ns = w->environment.now_ns() - c->since_ns;
+    uint64_t ns = wal_now_ns(w) - c->since_ns;
 
     out->write_ops = c->n_appends;
     out->sync_ops = c->n_syncs;
@@ -102,7 +102,7 @@ void wal_reset_stats(wal_t *wal)
     }
     pthread_mutex_lock(&w->gather_lock);
     memset(&w->counters, 0, sizeof w->counters);
-    w->counters.since_ns = w->environment.now_ns();
+    w->counters.since_ns = wal_now_ns(w);
     pthread_mutex_unlock(&w->gather_lock);
 }
 

@@ -81,9 +81,12 @@ static ssize_t on_read(void *cookie, char *data, size_t size)
         if (rv == 0) {
             return 0;
         }
-        s->failed = rv < 0 ? rv : 0;
-        s->value = record.value;
-        s->used = 0;
+        if (rv < 0) {
+            s->failed = rv;
+        } else {
+            s->value = record.value;
+            s->used = 0;
+        }
     }
     if (s->failed != 0) {
         errno = EIO;

@@ -91,8 +91,8 @@ static int retriable(int code)
     return code == ERR_IO ? ERR_AGAIN : code;
 }
 
-/* A sync that failed is no damage that passes, whatever the system calls it: the
- * kernel reports it once, and a second one would prove nothing. */
+/* A sync that failed is no damage that passes, whatever the system calls it:
+ * the kernel reports it once, and a second one would prove nothing. */
 static int final(int code)
 {
     return code == 0 ? 0 : ERR_IO;

@@ -99,7 +99,7 @@ static int merge(struct wal_private *w, struct err_info *info)
 
     pthread_mutex_lock(&w->compact_lock);
     pace_start(&pace, w, false);
-    rv = compact_merge(w, &pace, info);
+    rv = compact_merge(w, 0, &pace, info);
     pthread_mutex_unlock(&w->compact_lock);
     return rv;
 }

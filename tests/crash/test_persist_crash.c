@@ -201,7 +201,8 @@ static void step_compact(struct world *w)
     } else if (what < 7 && w->wal->chain.n_files > 0) {
         pthread_mutex_lock(&w->wal->compact_lock);
         pace_start(&pace, w->wal, false);
-        rv = compact_merge(w->wal, &pace, &info);
+        rv = compact_merge(w->wal, (unsigned)below(w, w->wal->chain.n_files),
+                           &pace, &info);
         pthread_mutex_unlock(&w->wal->compact_lock);
     } else {
         if (w->given == 0) { /* it will stand at a mark */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "persist/kv_persist.h"
+#include "raftlog/file.h"
 #include "tests/lib/small_disk.h"
 #include "tests/lib/temp_dir.h"
 
@@ -310,9 +311,72 @@ static void test_disk_full_is_cured_by_compaction(void **state)
     small_disk_relieve(&disk);
 }
 
+/* A store that is larger than the disk, given key by key. */
+struct large_store {
+    uint64_t left_least; /* free on the disk when a value was asked for */
+};
+
+static int many_keys(void *engine, char ***keys, int *count)
+{
+    (void)engine;
+    *count = 2000;
+    *keys = calloc((size_t)*count, sizeof **keys);
+    assert_non_null(*keys);
+    for (int i = 0; i < *count; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "key-%05d", i);
+        (*keys)[i] = strdup(key);
+    }
+    return 0;
+}
+
+static int large_value(void *engine, const char *key, char **value)
+{
+    struct large_store *s = engine;
+    unsigned random = (unsigned)strtoul(key + 4, NULL, 10) + 1;
+    uint64_t left = 0;
+    assert_int_equal(file_free_bytes(disk.dir.path, &left), 0);
+    s->left_least = left < s->left_least ? left : s->left_least;
+    *value = malloc(20001);
+    assert_non_null(*value);
+    for (size_t i = 0; i < 20000; i++) {
+        random = random * 1103515245 + 12345;
+        (*value)[i] = (char)('!' + (random >> 16) % 90);
+    }
+    (*value)[20000] = '\0';
+    return 0;
+}
+
+/* A base that does not fit ends before it has taken the last block from those
+ * who append, and leaves nothing. */
+static void test_disk_is_not_filled_by_a_base_of_keys(void **state)
+{
+    const char *path = temp_dir_path(&disk.dir, "by-hand");
+    struct large_store s = {UINT64_MAX};
+    wal_t wal;
+    int rv = 0;
+    (void)state;
+    assert_int_equal(wal_set_option(NULL, WAL_OPTION_FILE_SIZE, 1024 * 1024),
+                     0);
+    assert_int_equal(wal_init(&wal, path, 1), 0);
+    for (unsigned i = 0; i < 2 * KEYS; i++) {
+        append_big(&wal, i, &rv);
+        assert_int_equal(rv, 0);
+    }
+    assert_int_equal(wal_compact_logs(&wal, &s, many_keys, large_value), -1);
+    assert_int_equal(errno, ENOSPC);
+    assert_true(s.left_least >= 256 * 1024 && s.left_least < UINT64_MAX);
+    check_big(&wal, 2 * KEYS);
+    append_big(&wal, 2 * KEYS, &rv);
+    assert_int_equal(rv, 0);
+    wal_destroy(&wal);
+    temp_dir_remove_path(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_disk_is_not_filled_by_a_base_of_keys),
         cmocka_unit_test(test_disk_full_is_cured_by_compaction),
         cmocka_unit_test(test_kill_always_loses_nothing),
         cmocka_unit_test(test_kill_always_with_compaction_loses_nothing),

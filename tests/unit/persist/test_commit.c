@@ -167,7 +167,8 @@ static void test_commit_rest_of_a_full_write_keeps_its_time(void **state)
     free(value);
 }
 
-/* ---- where a base of the program's own keys may stand ----------------------*/
+/* ---- where a base of the program's own keys may stand
+ * ----------------------*/
 
 /* The number of a refused append goes to the next one, which a base that was
  * to stand there would swallow. */

@@ -494,7 +494,7 @@ static void sweep(struct fixture *x, enum fault_mode mode, int code)
             struct pace pace;
             pthread_mutex_lock(&x->wal.wal_private->compact_lock);
             pace_start(&pace, x->wal.wal_private, false);
-            rv = compact_merge(x->wal.wal_private, &pace, &info);
+            rv = compact_merge(x->wal.wal_private, 0, &pace, &info);
             pthread_mutex_unlock(&x->wal.wal_private->compact_lock);
         }
         if (!fault_file_disarm()) {

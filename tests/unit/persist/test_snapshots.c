@@ -197,6 +197,29 @@ static void test_snapshot_new_base_replaces_all(void **state)
     snapshot_destroy(&snap);
 }
 
+/* What was written is read back before it takes the place of anything. */
+static void test_snapshot_damaged_on_its_way_replaces_nothing(void **state)
+{
+    struct fixture *x = *state;
+    struct engine e = {.text = "old", .repeat = 1};
+    snapshot_t snap;
+    open_snap(x, &snap);
+    ok(snapshot_create(&snap, &e, save));
+    e.text = "new";
+    /* The first read is that of the manifest. */
+    fault_file_arm(FAULT_READ, 2, ERR_CORRUPT, FAULT_ONCE);
+    refused(snapshot_create(&snap, &e, save), EBADMSG);
+    assert_true(fault_file_disarm());
+    fault_file_arm(FAULT_READ, 3, ERR_CORRUPT, FAULT_ONCE);
+    refused(snapshot_create_incremental(&snap, &e, 1, 2, save_range), EBADMSG);
+    assert_true(fault_file_disarm());
+    ok(snapshot_load(&snap, &e, take));
+    assert_string_equal(e.got[0], "old");
+    ok(snapshot_apply_incremental(&snap, &e, take));
+    assert_int_equal(e.n_got, 1);
+    snapshot_destroy(&snap);
+}
+
 static void test_snapshot_failing_callback_changes_nothing(void **state)
 {
     struct fixture *x = *state;
@@ -445,6 +468,7 @@ int main(void)
         fixture_test(test_snapshot_gap_is_found_before_anything_is_applied),
         fixture_test(test_snapshot_failed_apply_goes_on_behind_the_last),
         fixture_test(test_snapshot_new_base_replaces_all),
+        fixture_test(test_snapshot_damaged_on_its_way_replaces_nothing),
         fixture_test(test_snapshot_failing_callback_changes_nothing),
         fixture_test(test_snapshot_wrong_arguments_are_refused),
         fixture_test(test_snapshot_chain_has_a_limit),
