@@ -90,7 +90,7 @@ static uint64_t read_still_ns(void)
 static struct wal_private *open_with(struct fixture *x, bool threads,
                                      uint64_t (*now_ns)(void), bool sync)
 {
-    struct wal_environment environment = {threads, now_ns};
+    struct wal_environment environment = {threads, now_ns, NULL};
     struct err_info info;
     if (wal_private_open(&x->wal, x->path, sync, &environment,
                          &x->wal.wal_private, &info) != 0) {
