@@ -3,7 +3,7 @@
  * end. */
 #include "tests/unit/service/service_fixture.h"
 
-enum { N_KEYS = 20000, N_PIPELINED = 64, TURNS_MAX = 100000 };
+enum { N_KEYS = 20000, N_PIPELINED = 48, TURNS_MAX = 100000 };
 
 /* A leader with this many keys, half of them in slot 0. */
 static struct node *open_with_keys(void **state, unsigned n_keys)
@@ -100,28 +100,28 @@ static void test_turn_session_closed_while_it_waits(void **state)
 
 static void test_turn_count_of_a_slot_takes_several(void **state)
 {
-    struct node *n = open_with_keys(state, 5 * N_KEYS);
+    struct node *n = open_with_keys(state, 4 * N_KEYS);
     pipeline(n->a, "CLUSTER COUNTKEYSINSLOT 0", "PING");
     expect(n->a, "");
     say(n->b, "PING", PONG);
     assert_true(run_turns(n) > 1);
-    expect(n->a, ":50000\r\n" PONG);
+    expect(n->a, ":40000\r\n" PONG);
 }
 
 static void test_turn_count_goes_on_where_it_was(void **state)
 {
     static const struct bytes first = {(const uint8_t *)"{3560}000000", 12};
-    struct node *n = open_with_keys(state, 5 * N_KEYS);
+    struct node *n = open_with_keys(state, 4 * N_KEYS);
     submit(n->a, "CLUSTER COUNTKEYSINSLOT 0");
     /* What was counted stays so. */
     assert_int_equal(store_delete(n->replica.store, first), 0);
     run_turns(n);
-    expect(n->a, ":50000\r\n");
+    expect(n->a, ":40000\r\n");
 }
 
 static void test_turn_count_ends_with_its_client(void **state)
 {
-    struct node *n = open_with_keys(state, 5 * N_KEYS);
+    struct node *n = open_with_keys(state, 4 * N_KEYS);
     submit(n->a, "CLUSTER COUNTKEYSINSLOT 0");
     hang_up(n->a);
     run_turns(n);
