@@ -1,9 +1,10 @@
-/* Writes on their way to the leader, and those of other nodes when we lead.
+/* Writes on their way to the leader. Those of other nodes, when we lead, are in
+ * forward_leader.c.
  *
- * At the origin: every write of this node has the next id and stands in a ring
- * in the order of ids. One place, next_id, divides it: what is below was
- * proposed or forwarded in sent_term, the rest waits. Everything goes out in
- * order, so the place moves back to send again, never around single writes.
+ * Every write of this node has the next id and stands in a ring in the order of
+ * ids. One place, next_id, divides it: what is below was proposed or forwarded
+ * in sent_term, the rest waits. Everything goes out in order, so the place moves
+ * back to send again, never around single writes.
  *
  * Happy path: the write is proposed here (we lead) or forwarded, and answered
  * when its entry is applied here, or a little earlier by the leader's result.
@@ -38,15 +39,10 @@
 
 enum { RING_SIZE_MIN = 64 };
 
-static uint64_t epoch_of(uint64_t id)
-{
-    return id >> 32;
-}
-
 static void start_epoch(struct service *s)
 {
     uint64_t id = s->io.random(s->io.ctx);
-    if (epoch_of(id) == epoch_of(s->end_id)) {
+    if (forward_epoch(id) == forward_epoch(s->end_id)) {
         id += (uint64_t)1 << 32;
     }
     if ((uint32_t)id == UINT32_MAX) {
@@ -228,7 +224,7 @@ static void refuse_finally(struct service *s, uint64_t id, int status)
     }
 }
 
-static bool is_final(int status)
+bool forward_is_final(int status)
 {
     switch (status) {
     case ERR_NOSPACE:
@@ -277,7 +273,7 @@ static bool propose_next(struct service *s)
         mark_sent(s, w);
         return true;
     }
-    if (is_final(rv) && w->n_out == 0) {
+    if (forward_is_final(rv) && w->n_out == 0) {
         refuse_finally(s, s->next_id, rv);
         return true;
     }
@@ -285,23 +281,18 @@ static bool propose_next(struct service *s)
     return false;
 }
 
-static bool send_message(struct service *s, uint64_t to, enum wire_type type,
-                         uint64_t id, uint64_t term, int status, void *body,
-                         uint32_t body_size)
+bool forward_send(struct service *s, uint64_t to, enum wire_type type,
+                  uint64_t id, uint64_t term, int status, void *body,
+                  uint32_t body_size)
 {
     struct wire_message m;
-    struct wire_frame frame;
     memset(&m, 0, sizeof m);
     m.type = type;
     m.from = s->self_id;
     m.as.forward.request_id = id;
     m.as.forward.term = term;
     m.as.forward.status = status;
-    wire_encode(&m, &frame);
-    frame.body = body;
-    frame.body_at = body;
-    frame.body_size = body_size;
-    return replica_send(s->replica, to, &frame);
+    return service_send(s, to, &m, body, body_size);
 }
 
 /* Forward the write at next_id. False: stop sending for now. */
@@ -311,7 +302,7 @@ static bool forward_next(struct service *s)
     if (s->sent_bytes > 0 && s->sent_bytes + w->size > s->window_bytes) {
         return false; /* goes on when something is answered */
     }
-    if (!send_message(s, s->sent_to, WIRE_FORWARD, s->next_id, s->sent_term, 0,
+    if (!forward_send(s, s->sent_to, WIRE_FORWARD, s->next_id, s->sent_term, 0,
                       w->payload, w->size)) {
         hold(s);
         return false;
@@ -382,33 +373,11 @@ static void forget_term(struct service *s)
     send_from(s, s->first_id);
 }
 
-/* The node that waits for this entry need not wait until it knows of the
- * commit. A result that is lost costs only that. */
-static void tell_origin(struct service *s, uint64_t term,
-                        const struct proposal *p, const struct buffer *reply)
-{
-    size_t size = buffer_size(reply);
-    void *body;
-    if (!replica_is_leader(s->replica) || size > FORWARD_REPLY_MAX) {
-        return;
-    }
-    body = block_new(size);
-    if (body == NULL) {
-        return;
-    }
-    if (size > 0) {
-        memcpy(body, buffer_data(reply), size);
-    }
-    (void)send_message(s, p->origin, WIRE_FORWARD_RESULT, p->request_id, term,
-                       0, body, (uint32_t)size);
-    block_unref(body);
-}
-
 void forward_applied(struct service *s, uint64_t term, const struct proposal *p,
                      const struct buffer *reply)
 {
     if (p != NULL && p->origin != s->self_id) {
-        tell_origin(s, term, p, reply);
+        forward_tell(s, term, p, reply);
     } else if (p != NULL && find(s, p->request_id) != NULL) {
         answer(s, p->request_id, buffer_data(reply), buffer_size(reply));
     }
@@ -469,7 +438,7 @@ static void receive_refusal(struct service *s, const struct wire_message *m)
     }
     if (--w->n_out == 0) {
         s->n_live--;
-        if (is_final(status)) {
+        if (forward_is_final(status)) {
             refuse_finally(s, id, status);
             return;
         }
@@ -498,115 +467,13 @@ static void receive_result(struct service *s, const struct wire_message *m)
     }
 }
 
-/* ---- as leader ---- */
-
-/* The memory of a node, reset when the term or the node's boot is another. */
-static struct origin *origin_of(struct service *s, uint64_t node, uint64_t term,
-                                uint64_t epoch)
-{
-    struct origin *o = NULL;
-    for (unsigned i = 0; i < FORWARD_ORIGINS_MAX && o == NULL; i++) {
-        if (s->origins[i].id == node) {
-            o = &s->origins[i];
-        }
-    }
-    for (unsigned i = 0; i < FORWARD_ORIGINS_MAX && o == NULL; i++) {
-        if (s->origins[i].id == 0 || s->origins[i].term != term) {
-            o = &s->origins[i];
-        }
-    }
-    if (o != NULL && (o->id != node || o->term != term || o->epoch != epoch)) {
-        memset(o, 0, sizeof *o);
-        o->id = node;
-        o->term = term;
-        o->epoch = epoch;
-    }
-    return o;
-}
-
-/* Copy, check, stamp and propose a forwarded payload. */
-static int propose_forwarded(struct service *s, const struct wire_message *m)
-{
-    struct bytes body = m->as.forward.body;
-    struct proposal p;
-    void *payload;
-    bool valid;
-    int rv;
-
-    if (body.size > FORWARD_PAYLOAD_MAX) {
-        return ERR_TOOBIG;
-    }
-    rv = proposal_decode(body.data, body.size, &p);
-    if (rv != 0) {
-        return rv == ERR_NOMEM ? ERR_BUSY : ERR_INVALID;
-    }
-    valid = p.kind != PROPOSAL_SWEEP && p.origin == m->from &&
-            p.request_id == m->as.forward.request_id;
-    proposal_clear(&p);
-    if (!valid) {
-        return ERR_INVALID;
-    }
-    payload = block_new(body.size);
-    if (payload == NULL) {
-        return ERR_BUSY;
-    }
-    memcpy(payload, body.data, body.size);
-    proposal_set_clock(payload, (uint32_t)body.size,
-                       replica_leader_clock(s->replica));
-    rv = replica_propose(s->replica, m->as.forward.term, payload,
-                         (uint32_t)body.size);
-    block_unref(payload);
-    return rv == ERR_NOMEM ? ERR_BUSY : rv;
-}
-
-static void receive_forward(struct service *s, const struct wire_message *m)
-{
-    uint64_t id = m->as.forward.request_id;
-    uint64_t term = m->as.forward.term;
-    struct origin *o = NULL;
-    int rv = ERR_NOTLEADER;
-
-    if (replica_is_leader(s->replica) && term == replica_term(s->replica)) {
-        o = origin_of(s, m->from, term, epoch_of(id));
-        rv = o == NULL ? ERR_BUSY : 0;
-    }
-    if (o != NULL && o->seen && id <= o->last) {
-        return; /* sent again after a reconnect; its entry will answer it */
-    }
-    if (o != NULL && o->gated && id > o->gate) {
-        /* It was sent before the origin knew of the refusal. */
-        o->gate = id;
-        rv = o->gate_status;
-    } else if (o != NULL) {
-        /* A new write, or a repetition: the origin has started again at the
-         * lowest one that was refused and that it has not given up. */
-        rv = propose_forwarded(s, m);
-        /* What is refused for good does not come again: nothing waits. */
-        o->gated = rv != 0 && !is_final(rv);
-        o->gate = id;
-        o->gate_status = rv;
-        if (rv == 0 || (is_final(rv) && rv != ERR_INVALID)) {
-            /* The origin may have told its client already: a repetition must
-             * not be executed, whatever has changed here. What is invalid
-             * stays so, and its id may be anything. */
-            o->last = id;
-            o->seen = true;
-        }
-    }
-    if (rv != 0) {
-        s->stats.n_refused++;
-        (void)send_message(s, m->from, WIRE_FORWARD_RESULT, id, term, rv, NULL,
-                           0);
-    }
-}
-
 void forward_message(struct service *s, const struct wire_message *m)
 {
     if (s->replica == NULL || s->stopping) {
         return;
     }
     if (m->type == WIRE_FORWARD) {
-        receive_forward(s, m);
+        forward_receive(s, m);
     } else if (m->type == WIRE_FORWARD_RESULT) {
         receive_result(s, m);
     }

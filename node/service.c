@@ -143,6 +143,17 @@ void service_arm_retry(struct service *s)
     }
 }
 
+bool service_send(struct service *s, uint64_t to, const struct wire_message *m,
+                  void *body, uint32_t body_size)
+{
+    struct wire_frame frame;
+    wire_encode(m, &frame);
+    frame.body = body;
+    frame.body_at = body;
+    frame.body_size = body_size;
+    return replica_send(s->replica, to, &frame);
+}
+
 bool service_turn_is_over(const struct service *s)
 {
     return s->turn_steps >= SERVICE_TURN_STEPS;

@@ -8,7 +8,8 @@
  *   session_transaction.c  MULTI, EXEC and their kin
  *   session_watch.c  watched keys
  *   request.c  one request: its life, its time limit, its read ticket
- *   forward.c  writes on their way to the leader, and forwarded ones here
+ *   forward.c  writes on their way to the leader
+ *   forward_leader.c  those of other nodes, when we lead
  *   service_operation.c  requests that wait for something else
  *   service_operator.c   CONCORDKV, by subcommand
  *   service_transfer.c   CONCORDKV LEADER TRANSFER
@@ -272,6 +273,9 @@ struct service {
 /* ---- service.c ---- */
 uint64_t service_now_ms(const struct service *s);
 void service_arm_retry(struct service *s);
+/* body is NULL, or a block. False: not to be reached now. */
+bool service_send(struct service *s, uint64_t to, const struct wire_message *m,
+                  void *body, uint32_t body_size);
 /* Enough was done in this turn: what is active stays so until service_timer,
  * which is due at once. */
 bool service_turn_is_over(const struct service *s);
@@ -408,6 +412,25 @@ void forward_applied(struct service *s, uint64_t term, const struct proposal *p,
 void forward_jumped(struct service *s, uint64_t term);
 void forward_message(struct service *s, const struct wire_message *m);
 void forward_peer(struct service *s, uint64_t id);
+/* A refusal for good: the same write would be refused again, a later one need
+ * not be. */
+bool forward_is_final(int status);
+/* A message about the write `id`; body is NULL, or a block. */
+bool forward_send(struct service *s, uint64_t to, enum wire_type type,
+                  uint64_t id, uint64_t term, int status, void *body,
+                  uint32_t body_size);
+
+/* ---- forward_leader.c ---- */
+/* The high half of an id: another one after a restart of its origin. */
+static inline uint64_t forward_epoch(uint64_t id)
+{
+    return id >> 32;
+}
+/* The entry of another node was applied here. */
+void forward_tell(struct service *s, uint64_t term, const struct proposal *p,
+                  const struct buffer *reply);
+/* A write of another node. */
+void forward_receive(struct service *s, const struct wire_message *m);
 
 /* ---- service_operation.c ---- */
 /* The request becomes OPERATING. Errors: ERR_NOMEM. */

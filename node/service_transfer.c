@@ -69,7 +69,6 @@ static bool ask(struct operation *o, uint64_t leader, uint64_t term)
     struct transfer *t = &o->as.transfer;
     struct service *s = o->request->service;
     struct wire_message m;
-    struct wire_frame frame;
     struct err_info info;
     if (leader == s->self_id) {
         if (replica_transfer(s->replica, t->target, &info) != 0) {
@@ -84,8 +83,7 @@ static bool ask(struct operation *o, uint64_t leader, uint64_t term)
         m.as.transfer.request_id = t->id;
         m.as.transfer.term = term;
         m.as.transfer.target = t->target;
-        wire_encode(&m, &frame);
-        if (!replica_send(s->replica, leader, &frame)) {
+        if (!service_send(s, leader, &m, NULL, 0)) {
             return false;
         }
     }
@@ -144,7 +142,6 @@ static void send_refusal(struct service *s, uint64_t to, uint64_t id,
 {
     size_t size = strlen(info->message);
     struct wire_message m;
-    struct wire_frame frame;
     void *body = block_new(size);
     if (body == NULL) {
         return; /* the other side has a time limit */
@@ -155,11 +152,7 @@ static void send_refusal(struct service *s, uint64_t to, uint64_t id,
     m.as.transfer.request_id = id;
     m.as.transfer.term = term;
     m.as.transfer.status = info->code;
-    wire_encode(&m, &frame);
-    frame.body = body;
-    frame.body_at = body;
-    frame.body_size = (uint32_t)size;
-    (void)replica_send(s->replica, to, &frame);
+    (void)service_send(s, to, &m, body, (uint32_t)size);
     block_unref(body);
 }
 

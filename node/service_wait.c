@@ -54,7 +54,6 @@ static void answer(struct operation *o)
 static void ask_leader(struct service *s, uint64_t now)
 {
     struct wire_message m;
-    struct wire_frame frame;
     uint64_t leader = replica_leader(s->replica);
     if (leader == 0 || leader == s->self_id ||
         now < s->match_asked_ms + WAIT_ASK_MS) {
@@ -64,9 +63,8 @@ static void ask_leader(struct service *s, uint64_t now)
     m.type = WIRE_MATCH;
     m.as.match.request_id = ++s->match_id;
     m.as.match.term = replica_term(s->replica);
-    wire_encode(&m, &frame);
     s->match_asked_ms = now;
-    (void)replica_send(s->replica, leader, &frame);
+    (void)service_send(s, leader, &m, NULL, 0);
 }
 
 static void wait_poll(struct operation *o)
@@ -121,7 +119,6 @@ static void receive_question(struct service *s, const struct wire_message *q)
 {
     uint64_t match[REPLICA_SERVERS_MAX];
     struct wire_message m;
-    struct wire_frame frame;
     struct byte_writer w;
     uint64_t commit;
     unsigned n;
@@ -143,11 +140,7 @@ static void receive_question(struct service *s, const struct wire_message *q)
     m.as.match.request_id = q->as.match.request_id;
     m.as.match.term = q->as.match.term;
     m.as.match.commit = commit;
-    wire_encode(&m, &frame);
-    frame.body = body;
-    frame.body_at = body;
-    frame.body_size = n * MATCH_SIZE;
-    (void)replica_send(s->replica, q->from, &frame);
+    (void)service_send(s, q->from, &m, body, n * MATCH_SIZE);
     block_unref(body);
 }
 
