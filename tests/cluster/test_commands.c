@@ -1,20 +1,12 @@
 /* Any node takes any command: reads on followers are never older than what was
  * acknowledged anywhere, writes through followers happen once and in order. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/cluster.h"
+#include "tests/cluster/group.h"
 
 enum { PIPELINE = 200 };
-
-static struct cluster cluster;
 
 static int setup(void **state)
 {
@@ -22,24 +14,7 @@ static int setup(void **state)
     static const struct cluster_options options = {
         .args = {"--request-timeout-ms", "60000", NULL}};
     (void)state;
-    cluster_open(&cluster, &options);
-    cluster_start(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_close(&cluster);
-    return 0;
-}
-
-static redisReply *must(redisContext *r, redisReply *reply)
-{
-    if (reply == NULL) {
-        cluster_fail(&cluster, "no answer: %s", r->errstr);
-    }
-    return reply;
+    return group_start(&options);
 }
 
 static void test_read_on_each_node_after_write_on_another_sees_it(void **state)
@@ -55,10 +30,9 @@ static void test_read_on_each_node_after_write_on_another_sees_it(void **state)
         char value[32];
         redisReply *reply;
         snprintf(value, sizeof value, "v%u", n);
-        reply = must(r[writer], redisCommand(r[writer], "SET fresh %s", value));
-        assert_string_equal(reply->str, "OK");
-        freeReplyObject(reply);
-        reply = must(r[reader], redisCommand(r[reader], "GET fresh"));
+        reply = cluster_ask(&cluster, r[writer], "SET fresh %s", value);
+        cluster_expect(&cluster, reply, "OK");
+        reply = cluster_ask(&cluster, r[reader], "GET fresh");
         assert_int_equal(reply->type, REDIS_REPLY_STRING);
         assert_string_equal(reply->str, value);
         freeReplyObject(reply);
@@ -78,7 +52,7 @@ static void test_increments_through_all_nodes_each_happen_once(void **state)
     }
     for (int n = 1; n <= 150; n++) {
         redisContext *via = r[n % 3];
-        redisReply *reply = must(via, redisCommand(via, "INCR once"));
+        redisReply *reply = cluster_ask(&cluster, via, "INCR once");
         assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
         assert_int_equal(reply->integer, n);
         freeReplyObject(reply);
@@ -103,15 +77,11 @@ static void test_pipeline_through_follower_keeps_its_order(void **state)
         redisReply *reply;
         char value[16];
         snprintf(value, sizeof value, "%d", n);
-        assert_int_equal(redisGetReply(r, (void **)&reply), REDIS_OK);
-        assert_string_equal(reply->str, "OK");
-        freeReplyObject(reply);
-        assert_int_equal(redisGetReply(r, (void **)&reply), REDIS_OK);
+        cluster_expect(&cluster, cluster_next_reply(&cluster, r), "OK");
+        reply = cluster_next_reply(&cluster, r);
         assert_int_equal(reply->integer, n + 1);
         freeReplyObject(reply);
-        assert_int_equal(redisGetReply(r, (void **)&reply), REDIS_OK);
-        assert_string_equal(reply->str, value);
-        freeReplyObject(reply);
+        cluster_expect(&cluster, cluster_next_reply(&cluster, r), value);
     }
     redisFree(r);
 }
@@ -124,8 +94,8 @@ static size_t scan_count(unsigned node, const char *pattern)
     size_t n = 0;
 
     do {
-        redisReply *reply = must(
-            r, redisCommand(r, "SCAN %s MATCH %s COUNT 50", cursor, pattern));
+        redisReply *reply = cluster_ask(
+            &cluster, r, "SCAN %s MATCH %s COUNT 50", cursor, pattern);
         assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
         assert_int_equal(reply->elements, 2);
         snprintf(cursor, sizeof cursor, "%s", reply->element[0]->str);
@@ -139,15 +109,13 @@ static size_t scan_count(unsigned node, const char *pattern)
 static void test_scan_on_each_node_gives_every_key_once(void **state)
 {
     redisContext *r = cluster_connect(&cluster, 0);
-    redisReply *reply;
     (void)state;
 
     for (int n = 0; n < 300; n++) {
         redisAppendCommand(r, "SET scan:%d x", n);
     }
     for (int n = 0; n < 300; n++) {
-        assert_int_equal(redisGetReply(r, (void **)&reply), REDIS_OK);
-        freeReplyObject(reply);
+        cluster_expect(&cluster, cluster_next_reply(&cluster, r), "OK");
     }
     redisFree(r);
     for (unsigned i = 0; i < 3; i++) {
@@ -166,13 +134,12 @@ static void test_binary_key_and_value_come_back_unchanged(void **state)
         key[i] = (char)i;
         value[i] = (char)(255 - i);
     }
-    reply = must(
-        r, redisCommand(r, "SET %b %b", key, sizeof key, value, sizeof value));
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    reply = cluster_ask(&cluster, r, "SET %b %b", key, sizeof key, value,
+                        sizeof value);
+    cluster_expect(&cluster, reply, "OK");
     redisFree(r);
     r = cluster_connect(&cluster, 2);
-    reply = must(r, redisCommand(r, "GET %b", key, sizeof key));
+    reply = cluster_ask(&cluster, r, "GET %b", key, sizeof key);
     assert_int_equal(reply->len, sizeof value);
     assert_memory_equal(reply->str, value, sizeof value);
     freeReplyObject(reply);
@@ -213,13 +180,12 @@ static void test_info_has_the_fields_that_tools_read(void **state)
 static void test_flushall_on_follower_empties_every_node(void **state)
 {
     unsigned follower = (cluster_wait_leader(&cluster) + 1) % 3;
-    redisReply *reply = cluster_command(&cluster, follower, "FLUSHALL");
     (void)state;
 
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    cluster_expect(&cluster, cluster_command(&cluster, follower, "FLUSHALL"),
+                   "OK");
     for (unsigned i = 0; i < 3; i++) {
-        reply = cluster_command(&cluster, i, "DBSIZE");
+        redisReply *reply = cluster_command(&cluster, i, "DBSIZE");
         assert_int_equal(reply->integer, 0);
         freeReplyObject(reply);
     }
@@ -237,5 +203,6 @@ int main(void)
         cmocka_unit_test(test_info_has_the_fields_that_tools_read),
         cmocka_unit_test(test_flushall_on_follower_empties_every_node),
     };
-    return cmocka_run_group_tests_name("commands", tests, setup, teardown);
+    return cmocka_run_group_tests_name("commands", tests, setup,
+                                       group_teardown);
 }

@@ -1,10 +1,6 @@
 /* What clients that do nothing, or do not read, cost a node: figures printed,
  * bounds asserted. Memory is the resident size of the leader's process, as INFO
  * tells it; CPU time is printed only, because it depends on the machine. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/cluster.h"
+#include "tests/cluster/group.h"
 
 enum {
     N_SILENT = 1000,
@@ -27,7 +21,6 @@ enum {
     SILENT_BYTES_MAX = 16 * 1024
 };
 
-static struct cluster cluster;
 static unsigned leader;
 
 static int setup(void **state)
@@ -41,13 +34,6 @@ static int setup(void **state)
     cluster_open(&cluster, NULL);
     cluster_start(&cluster);
     leader = cluster_wait_leader(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_close(&cluster);
     return 0;
 }
 
@@ -96,12 +82,7 @@ static void test_cost_of_nothing_and_of_silent_clients(void **state)
             cluster_fail(&cluster, "connection %u was refused", i);
         }
     }
-    for (unsigned i = 0; i < 100; i++) {
-        if (info("connected_clients") > N_SILENT) {
-            break;
-        }
-        cluster_sleep_ms(50);
-    }
+    cluster_wait_info(&cluster, leader, "connected_clients", N_SILENT + 1);
     assert_int_equal(info("connected_clients"), N_SILENT + 1);
     with = info("used_memory_rss");
     with = with > rss ? with - rss : 0;
@@ -132,10 +113,10 @@ static void test_cost_of_slow_readers_is_bounded(void **state)
     assert_non_null(value);
     assert_non_null(gets);
     memset(value, 'v', VALUE_BYTES);
-    reply = redisCommand(r, "SET big %b", value, (size_t)VALUE_BYTES);
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    cluster_expect(
+        &cluster,
+        cluster_ask(&cluster, r, "SET big %b", value, (size_t)VALUE_BYTES),
+        "OK");
     for (unsigned i = 0; i < N_GETS; i++) {
         memcpy(gets + n, "GET big\r\n", 9);
         n += 9;
@@ -153,8 +134,7 @@ static void test_cost_of_slow_readers_is_bounded(void **state)
         uint64_t now = info("used_memory_rss");
         still = now > most ? 0 : still + 1;
         most = now > most ? now : most;
-        reply = redisCommand(r, "INCR bystander");
-        assert_non_null(reply);
+        reply = cluster_ask(&cluster, r, "INCR bystander");
         assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
         freeReplyObject(reply);
         cluster_sleep_ms(100);
@@ -183,5 +163,5 @@ int main(void)
         cmocka_unit_test(test_cost_of_nothing_and_of_silent_clients),
         cmocka_unit_test(test_cost_of_slow_readers_is_bounded),
     };
-    return cmocka_run_group_tests_name("cost", tests, setup, teardown);
+    return cmocka_run_group_tests_name("cost", tests, setup, group_teardown);
 }

@@ -1,45 +1,28 @@
 /* The engine under a real node: sync policies changed live and killed
  * processes, the log compacted by itself and by hand, what INFO tells of it. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/cluster.h"
-
-static struct cluster cluster;
+#include "tests/cluster/group.h"
 
 enum { SEGMENT = 1024 * 1024, PIPELINE = 200 };
 
 static int setup(void **state)
 {
-    const struct cluster_options options = {
+    static const struct cluster_options options = {
         .args = {"--segment-bytes", "1m", "--compact-threshold", "500",
                  "--trailing-entries", "4000", NULL}};
     (void)state;
-    cluster_open(&cluster, &options);
-    cluster_start(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_close(&cluster);
-    return 0;
+    return group_start(&options);
 }
 
 static void set_all(const char *name, const char *value)
 {
     for (unsigned i = 0; i < 3; i++) {
-        redisReply *reply =
-            cluster_command(&cluster, i, "CONFIG SET %s %s", name, value);
-        assert_string_equal(reply->str, "OK");
-        freeReplyObject(reply);
+        cluster_expect(
+            &cluster,
+            cluster_command(&cluster, i, "CONFIG SET %s %s", name, value),
+            "OK");
     }
 }
 
@@ -55,33 +38,16 @@ static void overwrite(unsigned via, unsigned n)
             redisAppendCommand(r, "SET key%u %s", i % 10, value);
         }
         for (unsigned i = 0; i < PIPELINE; i++) {
-            void *reply = NULL;
-            assert_int_equal(redisGetReply(r, &reply), REDIS_OK);
-            assert_string_equal(((redisReply *)reply)->str, "OK");
-            freeReplyObject(reply);
+            cluster_expect(&cluster, cluster_next_reply(&cluster, r), "OK");
         }
     }
     redisFree(r);
-}
-
-/* Wait until a number of INFO is at least this. */
-static void wait_info(unsigned i, const char *field, uint64_t least)
-{
-    uint64_t end_us = cluster_now_us() + CLUSTER_WAIT_MS * UINT64_C(1000);
-    while (cluster_info_u64(&cluster, i, field) < least) {
-        if (cluster_now_us() > end_us) {
-            cluster_fail(&cluster, "node %u: %s stays below %llu", i, field,
-                         (unsigned long long)least);
-        }
-        cluster_sleep_ms(20);
-    }
 }
 
 static void test_engine_killed_processes_lose_nothing_under_interval(void **s)
 {
     unsigned leader = cluster_wait_leader(&cluster);
     char policy[32];
-    redisReply *reply;
     uint64_t persisted;
     (void)s;
     set_all("sync-interval-ms", "3600000");
@@ -95,16 +61,10 @@ static void test_engine_killed_processes_lose_nothing_under_interval(void **s)
     persisted = cluster_info_u64(&cluster, leader, "log_persisted_index");
     assert_true(cluster_info_u64(&cluster, leader, "log_durable_index") <
                 persisted);
-    for (unsigned i = 0; i < 3; i++) {
-        cluster_node_kill(&cluster, i);
-    }
-    for (unsigned i = 0; i < 3; i++) {
-        cluster_node_start(&cluster, i);
-    }
-    leader = cluster_wait_leader(&cluster);
-    reply = cluster_command(&cluster, leader, "GET last");
-    assert_string_equal(reply->str, "word");
-    freeReplyObject(reply);
+    cluster_kill_all(&cluster);
+    cluster_start(&cluster);
+    cluster_expect(&cluster, cluster_command(&cluster, leader, "GET last"),
+                   "word");
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(cluster_info_u64(&cluster, i, "log_forgot"), 0);
     }
@@ -122,7 +82,7 @@ static void test_engine_back_to_always_makes_durable(void **state)
     overwrite(leader, PIPELINE);
     persisted = cluster_info_u64(&cluster, leader, "log_persisted_index");
     set_all("sync", "always");
-    wait_info(leader, "log_durable_index", persisted);
+    cluster_wait_info(&cluster, leader, "log_durable_index", persisted);
     assert_int_equal(cluster_info_u64(&cluster, leader, "sync_pending_bytes"),
                      0);
     assert_true(cluster_log_has(&cluster, leader, "weaker_sync policy=batch"));
@@ -195,5 +155,5 @@ int main(void)
         cmocka_unit_test(test_engine_compact_and_list_by_hand),
         cmocka_unit_test(test_engine_latencies_start_anew),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, group_teardown);
 }

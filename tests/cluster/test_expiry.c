@@ -1,43 +1,16 @@
 /* Keys expire on all nodes alike, through a failover and a restart, and nothing
  * is written for it while nothing is due. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/cluster.h"
-
-static struct cluster cluster;
+#include "tests/cluster/group.h"
 
 static int setup(void **state)
 {
     static const struct cluster_options options = {
         .args = {"--request-timeout-ms", "60000", NULL}};
     (void)state;
-    cluster_open(&cluster, &options);
-    cluster_start(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_close(&cluster);
-    return 0;
-}
-
-static void expect_ok(unsigned node, const char *command)
-{
-    redisReply *reply = cluster_command(&cluster, node, "%s", command);
-    if (reply->type != REDIS_REPLY_STATUS) {
-        cluster_fail(&cluster, "%s: %s", command,
-                     reply->str != NULL ? reply->str : "?");
-    }
-    freeReplyObject(reply);
+    return group_start(&options);
 }
 
 static bool is_there(unsigned node, const char *key)
@@ -77,9 +50,9 @@ static void test_expiry_gone_is_gone_on_every_node(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 6; round++) {
-        redisReply *reply =
-            cluster_command(&cluster, round % 3, "SET k v PX 150");
-        freeReplyObject(reply);
+        cluster_expect(&cluster,
+                       cluster_command(&cluster, round % 3, "SET k v PX 150"),
+                       "OK");
         wait_gone((round + 1) % 3, "k");
         for (unsigned i = 0; i < 3; i++) {
             assert_false(is_there(i, "k"));
@@ -108,9 +81,7 @@ static void test_expiry_survives_failover_and_restart(void **state)
     cluster_wait_equal(&cluster, NULL);
     assert_false(is_there(leader, "short"));
     assert_in_range(integer(leader, "TTL", "long"), 3000, 3600);
-    for (unsigned i = 0; i < 3; i++) {
-        cluster_node_kill(&cluster, i);
-    }
+    cluster_kill_all(&cluster);
     cluster_start(&cluster);
     for (unsigned i = 0; i < 3; i++) {
         assert_false(is_there(i, "short"));
@@ -129,15 +100,13 @@ static void test_expiry_sweeps_all_and_then_rests(void **state)
     uint64_t index;
     (void)state;
 
-    expect_ok(leader, "FLUSHALL");
+    cluster_expect(&cluster, cluster_command(&cluster, leader, "FLUSHALL"),
+                   "OK");
     for (int i = 0; i < N; i++) {
         redisAppendCommand(r, "SET many:%d v PX %d", i, 100 + i % 300);
     }
     for (int i = 0; i < N; i++) {
-        redisReply *reply;
-        assert_int_equal(redisGetReply(r, (void **)&reply), REDIS_OK);
-        assert_int_equal(reply->type, REDIS_REPLY_STATUS);
-        freeReplyObject(reply);
+        cluster_expect(&cluster, cluster_next_reply(&cluster, r), "OK");
     }
     redisFree(r);
     while (cluster_info_u64(&cluster, leader, "keys") > 0) {
@@ -148,8 +117,7 @@ static void test_expiry_sweeps_all_and_then_rests(void **state)
     }
     cluster_wait_equal(&cluster, NULL);
     index = cluster_info_u64(&cluster, leader, "raft_last_index");
-    /* Several ticks of the leader. */
-    cluster_sleep_ms(500);
+    cluster_sleep_ms(500); /* several ticks: it would write in each */
     assert_int_equal(cluster_info_u64(&cluster, leader, "raft_last_index"),
                      index);
 }
@@ -162,5 +130,5 @@ int main(void)
         cmocka_unit_test(test_expiry_sweeps_all_and_then_rests),
     };
 
-    return cmocka_run_group_tests_name("expiry", tests, setup, teardown);
+    return cmocka_run_group_tests_name("expiry", tests, setup, group_teardown);
 }

@@ -13,6 +13,15 @@
 
 enum { ACKED_MIN = 300 }; /* a run with less is void */
 
+/* A cluster under load. */
+static struct load *begin(struct cluster *c, uint64_t seed)
+{
+    struct load_options options = {.pause_us = 500, .seed = seed};
+    cluster_open(c, NULL);
+    cluster_start(c);
+    return load_start(c, &options);
+}
+
 static void test_kill_leader_in_a_loop_keeps_every_promise(void **state)
 {
     struct torture_options options = {
@@ -37,14 +46,10 @@ static void test_kill_leader_in_a_loop_keeps_every_promise(void **state)
 
 static void test_kill_follower_writes_go_on_and_it_catches_up(void **state)
 {
-    struct load_options options = {.pause_us = 500, .seed = 11};
-    struct load *load;
     struct cluster c;
+    struct load *load = begin(&c, 11);
     (void)state;
 
-    cluster_open(&c, NULL);
-    cluster_start(&c);
-    load = load_start(&c, &options);
     for (unsigned round = 0; round < 3; round++) {
         unsigned victim = (cluster_wait_leader(&c) + 1) % c.n_nodes;
         load_wait_acked(load, 100);
@@ -61,23 +66,14 @@ static void test_kill_follower_writes_go_on_and_it_catches_up(void **state)
 
 static void test_kill_all_at_once_keeps_every_promise(void **state)
 {
-    struct load_options options = {.pause_us = 500, .seed = 13};
-    struct load *load;
     struct cluster c;
+    struct load *load = begin(&c, 13);
     (void)state;
 
-    cluster_open(&c, NULL);
-    cluster_start(&c);
-    load = load_start(&c, &options);
     for (unsigned round = 0; round < 3; round++) {
         load_wait_acked(load, 150);
-        for (unsigned i = 0; i < c.n_nodes; i++) {
-            cluster_node_kill(&c, i);
-        }
-        for (unsigned i = 0; i < c.n_nodes; i++) {
-            cluster_node_start(&c, i);
-        }
-        cluster_wait_leader(&c);
+        cluster_kill_all(&c);
+        cluster_start(&c);
     }
     load_wait_acked(load, 50);
     load_finish(load, ACKED_MIN);

@@ -34,30 +34,10 @@ static void fill(struct cluster *c, const char *prefix)
             redisAppendCommand(r, "SET %s:%d %s", prefix, n, value);
         }
         for (int n = first; n < first + BATCH; n++) {
-            redisReply *reply;
-            if (redisGetReply(r, (void **)&reply) != REDIS_OK) {
-                cluster_fail(c, "no answer to a write: %s", r->errstr);
-            }
-            if (reply->type != REDIS_REPLY_STATUS) {
-                cluster_fail(c, "a write was refused: %s", reply->str);
-            }
-            freeReplyObject(reply);
+            cluster_expect(c, cluster_next_reply(c, r), "OK");
         }
     }
     redisFree(r);
-}
-
-static void wait_snapshot(struct cluster *c, unsigned i, uint64_t beyond)
-{
-    uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
-
-    while (cluster_info_u64(c, i, "snapshot_index") <= beyond) {
-        if (cluster_now_us() > end) {
-            cluster_fail(c, "node %u took no snapshot in %d ms", i + 1,
-                         CLUSTER_WAIT_MS);
-        }
-        cluster_sleep_ms(10);
-    }
 }
 
 static void check(struct cluster *c, unsigned i)
@@ -89,7 +69,7 @@ static void test_follower_behind_the_log_is_caught_up_by_snapshot(void **state)
     fill(&c, "second");
     leader = cluster_wait_leader(&c);
     /* Beyond what it has, trailing entries included: only a snapshot helps. */
-    wait_snapshot(&c, leader, applied + 200);
+    cluster_wait_info(&c, leader, "snapshot_index", applied + 201);
     cluster_node_start(&c, away);
     cluster_wait_applied(&c, away,
                          cluster_info_u64(&c, leader, "raft_commit_index"));
@@ -114,7 +94,7 @@ static void test_blank_follower_is_caught_up_by_snapshot(void **state)
     fill(&c, "first");
     fill(&c, "second");
     leader = cluster_wait_leader(&c);
-    wait_snapshot(&c, leader, N_KEYS);
+    cluster_wait_info(&c, leader, "snapshot_index", N_KEYS + 1);
     cluster_node_start(&c, 2);
     cluster_wait_applied(&c, 2,
                          cluster_info_u64(&c, leader, "raft_commit_index"));
@@ -135,16 +115,11 @@ test_restart_from_snapshot_and_log_finds_the_same_state(void **state)
     fill(&c, "first");
     fill(&c, "second");
     for (unsigned i = 0; i < 3; i++) {
-        wait_snapshot(&c, i, 0);
+        cluster_wait_info(&c, i, "snapshot_index", 1);
     }
     cluster_wait_equal(&c, before);
-    for (unsigned i = 0; i < 3; i++) {
-        cluster_node_kill(&c, i);
-    }
-    for (unsigned i = 0; i < 3; i++) {
-        cluster_node_start(&c, i);
-    }
-    cluster_wait_leader(&c);
+    cluster_kill_all(&c);
+    cluster_start(&c);
     cluster_wait_equal(&c, after);
     assert_string_equal(before, after);
     check(&c, 0);

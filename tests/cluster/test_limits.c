@@ -2,21 +2,14 @@
  * it is answered with, that the connection survives or is closed as it should,
  * and that a bystander is served all the while. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "tests/cluster/group.h"
 
-#include "tests/lib/cluster.h"
-
-static struct cluster cluster;
 static redisContext *bystander;
 
 static int setup(void **state)
@@ -45,18 +38,15 @@ static int setup(void **state)
                  "100",
                  NULL}};
     (void)state;
-    cluster_open(&cluster, &options);
-    cluster_start(&cluster);
+    group_start(&options);
     bystander = cluster_connect(&cluster, 0);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    (void)state;
     redisFree(bystander);
-    cluster_close(&cluster);
-    return 0;
+    return group_teardown(state);
 }
 
 static void assert_serving(void)
@@ -89,18 +79,23 @@ static void put(int fd, const char *bytes, size_t size)
     }
 }
 
-/* Send, and read all there is until the node closes. */
-static void expect_closed(const char *bytes, size_t size, const char *words)
+/* Read all there is until the node closes. */
+static void expect_words(int fd, const char *words)
 {
-    char reply[512];
-    int fd = client();
-    put(fd, bytes, size);
+    char reply[8192];
     if (cluster_read_all(fd, reply, sizeof reply) < 0) {
         cluster_fail(&cluster, "not closed: \"%s\" expected", words);
     }
     if (strcmp(reply, words) != 0) {
         cluster_fail(&cluster, "\"%s\" expected, not \"%s\"", words, reply);
     }
+}
+
+static void expect_closed(const char *bytes, size_t size, const char *words)
+{
+    int fd = client();
+    put(fd, bytes, size);
+    expect_words(fd, words);
     assert_serving();
 }
 
@@ -139,23 +134,19 @@ static void test_limits_of_a_whole_command_ends_the_connection(void **state)
 
 static void test_limits_of_keys_keep_the_connection(void **state)
 {
-    redisReply *reply;
     (void)state;
-    reply = redisCommand(bystander, "SET %s v",
-                         "abcdefghijklmnopqrstuvwxyz0123456");
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "ERR key is larger than 32 bytes");
-    freeReplyObject(reply);
-    reply = redisCommand(bystander, "MSET a 1 %s v",
-                         "abcdefghijklmnopqrstuvwxyz0123456");
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "ERR key is larger than 32 bytes");
-    freeReplyObject(reply);
-    reply =
-        redisCommand(bystander, "SET %s v", "abcdefghijklmnopqrstuvwxyz012345");
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    cluster_expect(&cluster,
+                   cluster_ask(&cluster, bystander, "SET %s v",
+                               "abcdefghijklmnopqrstuvwxyz0123456"),
+                   "ERR key is larger than 32 bytes");
+    cluster_expect(&cluster,
+                   cluster_ask(&cluster, bystander, "MSET a 1 %s v",
+                               "abcdefghijklmnopqrstuvwxyz0123456"),
+                   "ERR key is larger than 32 bytes");
+    cluster_expect(&cluster,
+                   cluster_ask(&cluster, bystander, "SET %s v",
+                               "abcdefghijklmnopqrstuvwxyz012345"),
+                   "OK");
 }
 
 static void test_limits_half_a_command_is_told_and_closed(void **state)
@@ -201,7 +192,6 @@ static void test_limits_of_all_incomplete_commands_together(void **state)
 static void test_limits_slow_reader_is_bounded_and_closed(void **state)
 {
     static char value[60000];
-    redisReply *reply;
     char *bytes = malloc(20 * 2000);
     size_t n = 0;
     int fd = client();
@@ -211,10 +201,10 @@ static void test_limits_slow_reader_is_bounded_and_closed(void **state)
     (void)state;
     assert_non_null(bytes);
     memset(value, 'v', sizeof value);
-    reply = redisCommand(bystander, "SET big %b", value, sizeof value);
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    cluster_expect(
+        &cluster,
+        cluster_ask(&cluster, bystander, "SET big %b", value, sizeof value),
+        "OK");
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     for (int i = 0; i < 2000; i++) {
         memcpy(bytes + n, "GET big\r\n", 9);
@@ -271,11 +261,10 @@ static bool at_most(uint64_t now, uint64_t than)
 
 static void set(const char *name, const char *value)
 {
-    redisReply *reply =
-        redisCommand(bystander, "CONFIG SET %s %s", name, value);
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    cluster_expect(
+        &cluster,
+        cluster_ask(&cluster, bystander, "CONFIG SET %s %s", name, value),
+        "OK");
 }
 
 static void test_limits_of_all_slow_readers_together(void **state)
@@ -302,17 +291,15 @@ static void test_limits_of_all_slow_readers_together(void **state)
 
 static void test_limits_killed_slow_reader_goes_at_once(void **state)
 {
+    redisReply *reply;
     int fd;
     (void)state;
     set("client-write-timeout-ms", "60000");
     fd = slow_reader(200);
     assert_true(comes("output_bytes", above, 0));
-    {
-        redisReply *reply = redisCommand(bystander, "CLIENT KILL TYPE normal");
-        assert_non_null(reply);
-        assert_true(reply->integer >= 1);
-        freeReplyObject(reply);
-    }
+    reply = cluster_ask(&cluster, bystander, "CLIENT KILL TYPE normal");
+    assert_true(reply->integer >= 1);
+    freeReplyObject(reply);
     assert_true(comes("connected_clients", at_most, 2));
     close(fd);
     set("client-write-timeout-ms", "3000");
@@ -346,10 +333,7 @@ static void test_limits_backlog_waits_in_the_socket(void **state)
         redisAppendCommand(r, "INCR backlog");
     }
     for (int i = 1; i <= N; i++) {
-        redisReply *reply;
-        if (redisGetReply(r, (void **)&reply) != REDIS_OK) {
-            cluster_fail(&cluster, "reply %d: %s", i, r->errstr);
-        }
+        redisReply *reply = cluster_next_reply(&cluster, r);
         assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
         assert_int_equal(reply->integer, i);
         freeReplyObject(reply);
@@ -387,16 +371,10 @@ static void test_limits_client_gone_in_mid_pipeline_costs_nothing(void **state)
 
 static void expect_pipe(const char *bytes, const char *words)
 {
-    char reply[8192];
     int fd = client();
     put(fd, bytes, strlen(bytes));
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
-    if (cluster_read_all(fd, reply, sizeof reply) < 0) {
-        cluster_fail(&cluster, "not closed: \"%s\" expected", words);
-    }
-    if (strcmp(reply, words) != 0) {
-        cluster_fail(&cluster, "\"%s\" expected, not \"%s\"", words, reply);
-    }
+    expect_words(fd, words);
 }
 
 static void test_limits_pipe_into_a_socket_gets_its_replies(void **state)

@@ -1,32 +1,9 @@
 /* What operators ask of a real cluster: leadership moved through any node, to a
  * named node or to whoever fits, and what stands in its way. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/cluster.h"
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_open(&cluster, NULL);
-    cluster_start(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_close(&cluster);
-    return 0;
-}
+#include "tests/cluster/group.h"
 
 static void assert_error(redisReply *reply, const char *words)
 {
@@ -67,11 +44,7 @@ static void test_operator_leadership_moves_through_every_node(void **state)
         assert_int_equal(cluster_wait_leader(&cluster), to);
         freeReplyObject(cluster_command(&cluster, i % 3, "INCR moved"));
     }
-    {
-        redisReply *reply = cluster_command(&cluster, 0, "GET moved");
-        assert_string_equal(reply->str, "6");
-        freeReplyObject(reply);
-    }
+    cluster_expect(&cluster, cluster_command(&cluster, 0, "GET moved"), "6");
 }
 
 static void test_operator_refusals_name_the_reason(void **state)
@@ -102,6 +75,9 @@ static void test_operator_dead_target_is_refused(void **state)
         assert_int_equal(reply->type, REDIS_REPLY_ERROR);
         refused = strstr(reply->str, "is not connected") != NULL;
         freeReplyObject(reply);
+        if (!refused) {
+            cluster_sleep_ms(20); /* it has not seen the end of it yet */
+        }
     }
     assert_true(refused);
     transfer(leader, other);
@@ -110,15 +86,6 @@ static void test_operator_dead_target_is_refused(void **state)
 }
 
 /* ---- WAIT ---- */
-
-static redisReply *ask(redisContext *r, const char *command)
-{
-    redisReply *reply = redisCommand(r, command);
-    if (reply == NULL) {
-        cluster_fail(&cluster, "no answer to %s: %s", command, r->errstr);
-    }
-    return reply;
-}
 
 static void test_operator_wait_counts_the_disks_of_others(void **state)
 {
@@ -131,8 +98,8 @@ static void test_operator_wait_counts_the_disks_of_others(void **state)
     cluster_wait_equal(&cluster, NULL);
     for (unsigned i = 0; i < 3; i++) {
         r[i] = cluster_connect(&cluster, i);
-        freeReplyObject(ask(r[i], "INCR waited"));
-        reply = ask(r[i], "WAIT 2 20000");
+        freeReplyObject(cluster_ask(&cluster, r[i], "INCR waited"));
+        reply = cluster_ask(&cluster, r[i], "WAIT 2 20000");
         assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
         assert_int_equal(reply->integer, 2);
         freeReplyObject(reply);
@@ -143,11 +110,11 @@ static void test_operator_wait_counts_the_disks_of_others(void **state)
         if (i == victim) {
             continue;
         }
-        freeReplyObject(ask(r[i], "INCR waited"));
-        reply = ask(r[i], "WAIT 2 300");
+        freeReplyObject(cluster_ask(&cluster, r[i], "INCR waited"));
+        reply = cluster_ask(&cluster, r[i], "WAIT 2 300");
         assert_int_equal(reply->integer, 1);
         freeReplyObject(reply);
-        reply = ask(r[i], "WAIT 1 0");
+        reply = cluster_ask(&cluster, r[i], "WAIT 1 0");
         assert_int_equal(reply->integer, 1);
         freeReplyObject(reply);
         /* One that blocks for ever, and a bystander. */
@@ -159,9 +126,7 @@ static void test_operator_wait_counts_the_disks_of_others(void **state)
         if (i == victim) {
             continue;
         }
-        if (redisGetReply(r[i], (void **)&reply) != REDIS_OK) {
-            cluster_fail(&cluster, "WAIT of node %u: %s", i, r[i]->errstr);
-        }
+        reply = cluster_next_reply(&cluster, r[i]);
         assert_int_equal(reply->integer, 2);
         freeReplyObject(reply);
         redisFree(r[i]);
@@ -176,5 +141,6 @@ int main(void)
         cmocka_unit_test(test_operator_dead_target_is_refused),
         cmocka_unit_test(test_operator_wait_counts_the_disks_of_others),
     };
-    return cmocka_run_group_tests_name("operator", tests, setup, teardown);
+    return cmocka_run_group_tests_name("operator", tests, group_setup,
+                                       group_teardown);
 }

@@ -34,14 +34,9 @@ int main(int argc, char **argv)
     for (unsigned n = 0; n < n_cuts; n++) {
         load_wait_acked(load, ACKED_BEFORE_A_CUT + 37 * n);
         power_disk_cut(&disk);
-        for (unsigned i = 0; i < c.n_nodes; i++) {
-            cluster_node_kill(&c, i);
-        }
+        cluster_kill_all(&c);
         power_disk_restart(&disk);
-        for (unsigned i = 0; i < c.n_nodes; i++) {
-            cluster_node_start(&c, i);
-        }
-        cluster_wait_leader(&c);
+        cluster_start(&c);
     }
     load_wait_acked(load, ACKED_BEFORE_A_CUT);
     load_finish(load, (uint64_t)n_cuts * ACKED_BEFORE_A_CUT);

@@ -1,35 +1,18 @@
 /* Clients that know Redis Cluster, and reads after READONLY, against a real
  * cluster: what CLUSTER tells leads to the leader, -MOVED too, and a node that
  * has lost everybody goes on reading for a bounded time. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/cluster.h"
-
-static struct cluster cluster;
+#include "tests/cluster/group.h"
 
 static int setup(void **state)
 {
     static const struct cluster_options options = {
         .args = {"--redirect", "moved", "--request-timeout-ms", "1000", NULL}};
     (void)state;
-    cluster_open(&cluster, &options);
-    cluster_start(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_close(&cluster);
-    return 0;
+    return group_start(&options);
 }
 
 /* A write through node i, following -MOVED once, as clients do. Returns the
@@ -50,9 +33,8 @@ static unsigned write_through(unsigned i, const char *value)
         r = redisConnect("127.0.0.1", (int)port);
         assert_non_null(r);
         assert_int_equal(r->err, 0);
-        reply = redisCommand(r, "SET {t}k %s", value);
+        reply = cluster_ask(&cluster, r, "SET {t}k %s", value);
         redisFree(r);
-        assert_non_null(reply);
     }
     assert_string_equal(reply->str, "OK");
     freeReplyObject(reply);
@@ -96,25 +78,6 @@ static void test_redirect_slots_name_the_leader_first(void **state)
     }
 }
 
-static redisReply *ask(redisContext *r, const char *command)
-{
-    redisReply *reply = redisCommand(r, command);
-    if (reply == NULL) {
-        cluster_fail(&cluster, "no answer to %s: %s", command, r->errstr);
-    }
-    return reply;
-}
-
-static void say(redisContext *r, const char *command, const char *text)
-{
-    redisReply *reply = ask(r, command);
-    if (reply->str == NULL || strcmp(reply->str, text) != 0) {
-        cluster_fail(&cluster, "%s: \"%s\" expected, not \"%s\"", command, text,
-                     reply->str != NULL ? reply->str : "");
-    }
-    freeReplyObject(reply);
-}
-
 static void test_redirect_lonely_node_reads_for_a_bounded_time(void **state)
 {
     unsigned leader = cluster_wait_leader(&cluster);
@@ -124,14 +87,16 @@ static void test_redirect_lonely_node_reads_for_a_bounded_time(void **state)
     (void)state;
 
     write_through(last, "w");
-    say(r, "CONFIG SET stale-read-max-ms 3000", "OK");
-    say(r, "READONLY", "OK");
-    say(r, "GET {t}k", "w");
+    cluster_expect(
+        &cluster, cluster_ask(&cluster, r, "CONFIG SET stale-read-max-ms 3000"),
+        "OK");
+    cluster_expect(&cluster, cluster_ask(&cluster, r, "READONLY"), "OK");
+    cluster_expect(&cluster, cluster_ask(&cluster, r, "GET {t}k"), "w");
     cluster_node_kill(&cluster, leader);
     cluster_node_kill(&cluster, (leader + 2) % 3);
     /* Each of these waits a second for a leader once the bound has passed. */
     for (unsigned i = 0; i < 3000 && !refused; i++) {
-        redisReply *reply = ask(r, "GET {t}k");
+        redisReply *reply = cluster_ask(&cluster, r, "GET {t}k");
         if (reply->type == REDIS_REPLY_ERROR) {
             assert_int_equal(strncmp(reply->str, "STALE ", 6), 0);
             refused = true;
@@ -156,5 +121,6 @@ int main(void)
         cmocka_unit_test(test_redirect_slots_name_the_leader_first),
         cmocka_unit_test(test_redirect_lonely_node_reads_for_a_bounded_time),
     };
-    return cmocka_run_group_tests_name("redirect", tests, setup, teardown);
+    return cmocka_run_group_tests_name("redirect", tests, setup,
+                                       group_teardown);
 }

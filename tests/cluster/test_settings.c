@@ -1,56 +1,26 @@
 /* Settings of a running node: what CONFIG SET changes takes effect at once and
  * on that node alone; counters, times and sections that clients ask for. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "tests/lib/cluster.h"
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_open(&cluster, NULL);
-    cluster_start(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_close(&cluster);
-    return 0;
-}
+#include "tests/cluster/group.h"
 
 static void expect(unsigned i, const char *command, const char *text)
 {
-    redisReply *reply = cluster_command(&cluster, i, command);
-    if (reply->str == NULL || strcmp(reply->str, text) != 0) {
-        cluster_fail(&cluster, "%s: \"%s\" expected, not \"%s\"", command, text,
-                     reply->str != NULL ? reply->str : "");
-    }
-    freeReplyObject(reply);
+    cluster_expect(&cluster, cluster_command(&cluster, i, command), text);
 }
 
 static void test_settings_limit_of_clients_holds_at_once(void **state)
 {
     redisContext *r = cluster_connect(&cluster, 0);
     redisContext *other;
-    redisReply *reply = redisCommand(r, "CONFIG SET max-clients 1");
     char words[128];
     long n;
     int fd;
     (void)state;
 
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    cluster_expect(&cluster,
+                   cluster_ask(&cluster, r, "CONFIG SET max-clients 1"), "OK");
     fd = cluster_socket(cluster.nodes[0].client_port);
     assert_true(fd >= 0);
     n = cluster_read_all(fd, words, sizeof words);
@@ -58,10 +28,8 @@ static void test_settings_limit_of_clients_holds_at_once(void **state)
     assert_string_equal(words, "-ERR max number of clients reached\r\n");
     other = cluster_connect(&cluster, 1); /* has its own limit */
     redisFree(other);
-    reply = redisCommand(r, "CONFIG SET maxclients 1000");
-    assert_non_null(reply);
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
+    cluster_expect(
+        &cluster, cluster_ask(&cluster, r, "CONFIG SET maxclients 1000"), "OK");
     redisFree(r);
     expect(0, "PING", "PONG");
 }
@@ -101,12 +69,7 @@ static void test_settings_last_save_follows_the_snapshots(void **state)
     for (unsigned i = 0; i < 300; i++) {
         freeReplyObject(cluster_command(&cluster, 0, "SET k%u v", i));
     }
-    for (unsigned i = 0; i < 300; i++) {
-        if (cluster_info_u64(&cluster, 0, "snapshot_index") > 0) {
-            break;
-        }
-        cluster_sleep_ms(100);
-    }
+    cluster_wait_info(&cluster, 0, "snapshot_index", 1);
     reply = cluster_command(&cluster, 0, "TIME");
     assert_int_equal(reply->elements, 2);
     now = strtoll(reply->element[0]->str, NULL, 10);
@@ -124,5 +87,6 @@ int main(void)
         cmocka_unit_test(test_settings_counters_start_again),
         cmocka_unit_test(test_settings_last_save_follows_the_snapshots),
     };
-    return cmocka_run_group_tests_name("settings", tests, setup, teardown);
+    return cmocka_run_group_tests_name("settings", tests, group_setup,
+                                       group_teardown);
 }

@@ -11,8 +11,7 @@ enum {
     CALM_MS_MAX = 300
 };
 
-/* ---- one cycle
- * -------------------------------------------------------------*/
+/* ---- one cycle -----------------------------------------------------------*/
 
 /* Ask the survivors, as fast as they answer, until one leads in a term above
  * the old one. The connections are made before the kill, so that what is timed
@@ -135,8 +134,7 @@ void torture_result_free(struct torture_result *r)
     r->cycles = NULL;
 }
 
-/* ---- figures
- * ---------------------------------------------------------------*/
+/* ---- figures -------------------------------------------------------------*/
 
 static int compare_u64(const void *a, const void *b)
 {

@@ -1,6 +1,7 @@
 /* Real processes on loopback: see cluster.h. The happy path is open, start,
  * close; what goes wrong on the way ends the test in cluster_fail, and the
- * directory with data and logs stays. */
+ * directory with data and logs stays. What is asked of the nodes is in
+ * cluster_ask.c. */
 #include "tests/lib/cluster.h"
 
 #include <arpa/inet.h>
@@ -22,7 +23,6 @@
 enum {
     PORT_FIRST = 12000,
     PORT_LAST = 31999, /* below the usual ip_local_port_range */
-    REPLY_TIMEOUT_MS = 15000,
     LOG_TAIL_BYTES = 3000
 };
 
@@ -51,8 +51,7 @@ const char *cluster_program(void)
     return program != NULL ? program : "concordkv";
 }
 
-/* ---- ports
- * -----------------------------------------------------------------*/
+/* ---- ports ---------------------------------------------------------------*/
 
 static struct sockaddr_in loopback(unsigned short port)
 {
@@ -118,7 +117,7 @@ static unsigned short take_port(struct cluster *c, int *reservation)
 int cluster_socket(unsigned short port)
 {
     struct sockaddr_in a = loopback(port);
-    struct timeval limit = {REPLY_TIMEOUT_MS / 1000, 0};
+    struct timeval limit = {CLUSTER_REPLY_MS / 1000, 0};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
         if (fd >= 0) {
@@ -148,8 +147,7 @@ long cluster_read_all(int fd, char *out, size_t size)
     return got < 0 && n == 0 ? -1 : (long)n;
 }
 
-/* ---- failure
- * ---------------------------------------------------------------*/
+/* ---- failure -------------------------------------------------------------*/
 
 static void print_log_tail(const char *path)
 {
@@ -198,8 +196,7 @@ void cluster_fail(struct cluster *c, const char *format, ...)
     exit(1);
 }
 
-/* ---- life of a cluster
- * -----------------------------------------------------*/
+/* ---- life of a cluster ---------------------------------------------------*/
 
 void cluster_open(struct cluster *c, const struct cluster_options *options)
 {
@@ -258,6 +255,13 @@ void cluster_start(struct cluster *c)
         cluster_node_start(c, i);
     }
     cluster_wait_leader(c);
+}
+
+void cluster_kill_all(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->n_nodes; i++) {
+        cluster_node_kill(c, i);
+    }
 }
 
 static void set_pid(struct cluster_node *n, pid_t pid)
@@ -398,225 +402,4 @@ bool cluster_log_has(const struct cluster *c, unsigned i, const char *text)
         fclose(f);
     }
     return found;
-}
-
-/* ---- asking
- * ----------------------------------------------------------------*/
-
-redisContext *cluster_try_connect(const struct cluster *c, unsigned i,
-                                  unsigned timeout_ms)
-{
-    struct timeval limit = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-    redisContext *r;
-
-    if (!cluster_node_running(c, i)) {
-        return NULL;
-    }
-    r = redisConnectWithTimeout("127.0.0.1", c->nodes[i].client_port, limit);
-    if (r != NULL && (r->err != 0 || redisSetTimeout(r, limit) != REDIS_OK)) {
-        redisFree(r);
-        r = NULL;
-    }
-    return r;
-}
-
-redisContext *cluster_connect(struct cluster *c, unsigned i)
-{
-    uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
-    redisContext *r;
-
-    while ((r = cluster_try_connect(c, i, REPLY_TIMEOUT_MS)) == NULL) {
-        if (cluster_now_us() > end) {
-            cluster_fail(c, "node %u takes no connection on port %u", i + 1,
-                         (unsigned)c->nodes[i].client_port);
-        }
-        cluster_sleep_ms(5);
-    }
-    return r;
-}
-
-bool cluster_info_field(const char *text, const char *field, char *value,
-                        size_t size)
-{
-    size_t length = strlen(field), n = 0;
-
-    while (text != NULL) {
-        if (strncmp(text, field, length) == 0 && text[length] == ':') {
-            text += length + 1;
-            while (n + 1 < size && text[n] != '\0' && text[n] != '\r' &&
-                   text[n] != '\n') {
-                value[n] = text[n];
-                n++;
-            }
-            value[n] = '\0';
-            return true;
-        }
-        text = strchr(text, '\n');
-        text = text != NULL ? text + 1 : NULL;
-    }
-    return false;
-}
-
-bool cluster_info(const struct cluster *c, unsigned i, const char *field,
-                  char *value, size_t size)
-{
-    redisContext *r;
-    redisReply *reply;
-    bool found = false;
-
-    if (c->nodes[i].paused) {
-        return false;
-    }
-    r = cluster_try_connect(c, i, 2000);
-    if (r == NULL) {
-        return false;
-    }
-    reply = redisCommand(r, "INFO");
-    if (reply != NULL && reply->type == REDIS_REPLY_STRING) {
-        found = cluster_info_field(reply->str, field, value, size);
-    }
-    freeReplyObject(reply);
-    redisFree(r);
-    return found;
-}
-
-uint64_t cluster_info_u64(const struct cluster *c, unsigned i,
-                          const char *field)
-{
-    char value[64];
-    return cluster_info(c, i, field, value, sizeof value)
-               ? strtoull(value, NULL, 10)
-               : 0;
-}
-
-int cluster_leader(const struct cluster *c)
-{
-    uint64_t best_term = 0;
-    int best = -1;
-
-    for (unsigned i = 0; i < c->n_nodes; i++) {
-        char role[32];
-        if (c->nodes[i].pid > 0 && !c->nodes[i].paused &&
-            cluster_info(c, i, "raft_role", role, sizeof role) &&
-            strcmp(role, "leader") == 0) {
-            uint64_t term = cluster_info_u64(c, i, "raft_term");
-            if (best < 0 || term > best_term) {
-                best_term = term;
-                best = (int)i;
-            }
-        }
-    }
-    return best;
-}
-
-unsigned cluster_wait_leader(struct cluster *c)
-{
-    uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
-
-    while (cluster_now_us() < end) {
-        int leader = cluster_leader(c);
-        redisContext *r =
-            leader < 0 ? NULL : cluster_try_connect(c, (unsigned)leader, 2000);
-        /* Committed in its term, or this would not be answered. */
-        redisReply *reply = r == NULL ? NULL : redisCommand(r, "DBSIZE");
-        bool ok = reply != NULL && reply->type == REDIS_REPLY_INTEGER;
-        freeReplyObject(reply);
-        if (r != NULL) {
-            redisFree(r);
-        }
-        if (ok && cluster_leader(c) == leader) {
-            return (unsigned)leader;
-        }
-        for (unsigned i = 0; i < c->n_nodes; i++) {
-            if (c->nodes[i].pid > 0 &&
-                waitpid(c->nodes[i].pid, NULL, WNOHANG) == c->nodes[i].pid) {
-                c->nodes[i].pid = 0;
-                cluster_fail(c, "node %u has ended by itself", i + 1);
-            }
-        }
-        cluster_sleep_ms(5);
-    }
-    cluster_fail(c, "no leader after %d ms", CLUSTER_WAIT_MS);
-}
-
-void cluster_wait_applied(struct cluster *c, unsigned i, uint64_t index)
-{
-    uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
-
-    while (cluster_info_u64(c, i, "raft_applied_index") < index) {
-        if (cluster_now_us() > end) {
-            cluster_fail(c, "node %u has not applied entry %llu in %d ms",
-                         i + 1, (unsigned long long)index, CLUSTER_WAIT_MS);
-        }
-        cluster_sleep_ms(2);
-    }
-}
-
-static bool nodes_equal(const struct cluster *c, char hash[64])
-{
-    char first_index[32] = "", first_hash[64] = "", index[32], other[64];
-
-    for (unsigned i = 0; i < c->n_nodes; i++) {
-        redisContext *r;
-        redisReply *reply;
-        bool ok;
-        if (c->nodes[i].pid == 0 || c->nodes[i].paused) {
-            continue;
-        }
-        r = cluster_try_connect(c, i, 2000);
-        reply = r == NULL ? NULL : redisCommand(r, "INFO");
-        ok = reply != NULL && reply->type == REDIS_REPLY_STRING &&
-             cluster_info_field(reply->str, "raft_applied_index", index,
-                                sizeof index) &&
-             cluster_info_field(reply->str, "state_hash", other, sizeof other);
-        freeReplyObject(reply);
-        if (r != NULL) {
-            redisFree(r);
-        }
-        if (!ok) {
-            return false;
-        }
-        if (first_index[0] == '\0') {
-            memcpy(first_index, index, sizeof first_index);
-            memcpy(first_hash, other, sizeof first_hash);
-        }
-        if (strcmp(first_index, index) != 0 || strcmp(first_hash, other) != 0) {
-            return false;
-        }
-    }
-    if (hash != NULL) {
-        memcpy(hash, first_hash, sizeof first_hash);
-    }
-    return first_hash[0] != '\0';
-}
-
-void cluster_wait_equal(struct cluster *c, char hash[64])
-{
-    uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
-
-    while (!nodes_equal(c, hash)) {
-        if (cluster_now_us() > end) {
-            cluster_fail(c, "the nodes do not come to one state in %d ms",
-                         CLUSTER_WAIT_MS);
-        }
-        cluster_sleep_ms(10);
-    }
-}
-
-redisReply *cluster_command(struct cluster *c, unsigned i, const char *format,
-                            ...)
-{
-    redisContext *r = cluster_connect(c, i);
-    redisReply *reply;
-    va_list args;
-
-    va_start(args, format);
-    reply = redisvCommand(r, format, args);
-    va_end(args);
-    if (reply == NULL) {
-        cluster_fail(c, "node %u did not answer \"%s\": %s", i + 1, format,
-                     r->errstr);
-    }
-    redisFree(r);
-    return reply;
 }

@@ -22,8 +22,9 @@
 
 enum {
     CLUSTER_NODES_MAX = 5,
-    CLUSTER_ARGS_MAX = 24,  /* further flags of a node */
-    CLUSTER_WAIT_MS = 30000 /* limit of a wait unless it names its own */
+    CLUSTER_ARGS_MAX = 24,    /* further flags of a node */
+    CLUSTER_REPLY_MS = 15000, /* limit of a reply on a connection */
+    CLUSTER_WAIT_MS = 30000   /* limit of a wait unless it names its own */
 };
 
 struct cluster_options {
@@ -69,6 +70,7 @@ void cluster_node_start_with(struct cluster *c, unsigned i,
 void cluster_node_kill(struct cluster *c, unsigned i); /* SIGKILL, reaped */
 /* SIGTERM; returns the exit status (128 + n for signal n). */
 int cluster_node_stop(struct cluster *c, unsigned i, unsigned timeout_ms);
+void cluster_kill_all(struct cluster *c); /* cluster_start brings them back */
 /* Wait for a node to end by itself; -1 if it has not in time. */
 int cluster_node_wait(struct cluster *c, unsigned i, unsigned timeout_ms);
 void cluster_node_pause(struct cluster *c, unsigned i);
@@ -103,6 +105,9 @@ bool cluster_info_field(const char *text, const char *field, char *value,
 int cluster_leader(const struct cluster *c);
 /* Wait until some node leads and takes a write. */
 unsigned cluster_wait_leader(struct cluster *c);
+/* Wait until a number in node i's INFO is at least this. */
+void cluster_wait_info(struct cluster *c, unsigned i, const char *field,
+                       uint64_t least);
 /* Wait until node i has applied at least index. */
 void cluster_wait_applied(struct cluster *c, unsigned i, uint64_t index);
 /* Wait until all running nodes stand at one applied index with one state hash;
@@ -113,6 +118,13 @@ void cluster_wait_equal(struct cluster *c, char hash[64]);
  * gets no answer. Given: freeReplyObject. */
 redisReply *cluster_command(struct cluster *c, unsigned i, const char *format,
                             ...) __attribute__((format(printf, 3, 4)));
+/* The same on a connection that stays; the formats are those of hiredis. */
+redisReply *cluster_ask(struct cluster *c, redisContext *r, const char *format,
+                        ...);
+/* The next reply to what was appended. Given; the test ends without. */
+redisReply *cluster_next_reply(struct cluster *c, redisContext *r);
+/* The test ends unless this is the text of the reply. Taken. */
+void cluster_expect(struct cluster *c, redisReply *reply, const char *text);
 
 /* End the test: the words, each node's state, the tails of the logs. */
 void cluster_fail(struct cluster *c, const char *format, ...)

@@ -72,8 +72,7 @@ static void complain(struct worker *w, uint64_t *counter, const char *what,
     }
 }
 
-/* ---- keys and values
- * -------------------------------------------------------*/
+/* ---- keys and values -----------------------------------------------------*/
 
 static void key_of(const struct worker *w, size_t n, char key[64])
 {
@@ -91,8 +90,7 @@ static void value_of(const struct worker *w, size_t n, char *value)
     value[size] = '\0';
 }
 
-/* ---- one request
- * -----------------------------------------------------------*/
+/* ---- one request ---------------------------------------------------------*/
 
 static void disconnect(struct worker *w)
 {
@@ -154,6 +152,15 @@ static enum fate fate_of(struct worker *w, const redisReply *reply)
     return FATE_REFUSED;
 }
 
+/* Done with a reply; without one the connection is lost. */
+static void let_go(struct worker *w, redisReply *reply)
+{
+    if (reply == NULL) {
+        disconnect(w);
+    }
+    freeReplyObject(reply);
+}
+
 static void write_key(struct worker *w)
 {
     char key[64], value[VALUE_MAX + 1];
@@ -166,22 +173,30 @@ static void write_key(struct worker *w)
     fate = fate_of(w, reply);
     w->fates = grow(w->fates, w->n_keys, &w->keys_max, 1);
     w->fates[w->n_keys++] = (uint8_t)fate;
-    if (reply == NULL) {
-        disconnect(w);
+    let_go(w, reply);
+}
+
+/* What an acknowledged one has made of the counter goes to *value. */
+static enum fate increment(struct worker *w, const char *key, uint64_t *value)
+{
+    redisReply *reply = redisCommand(w->context, "INCR %s", key);
+    enum fate fate = fate_of(w, reply);
+
+    if (fate == FATE_ACKED) {
+        *value = (uint64_t)reply->integer;
     }
-    freeReplyObject(reply);
+    let_go(w, reply);
+    return fate;
 }
 
 static void count_own(struct worker *w)
 {
     char key[64], detail[160];
-    redisReply *reply;
+    uint64_t value;
 
     snprintf(key, sizeof key, "counter:%u", w->number);
-    reply = redisCommand(w->context, "INCR %s", key);
-    switch (fate_of(w, reply)) {
-    case FATE_ACKED: {
-        uint64_t value = (uint64_t)reply->integer;
+    switch (increment(w, key, &value)) {
+    case FATE_ACKED:
         /* Each earlier unknown one is done by now or may still come. */
         if (value <= w->own_last || value < w->own_acked + 1 ||
             value > w->own_acked + w->own_unknown + 1) {
@@ -196,27 +211,23 @@ static void count_own(struct worker *w)
         w->own_last = value;
         w->own_acked++;
         break;
-    }
     case FATE_UNKNOWN:
         w->own_unknown++;
         break;
     case FATE_REFUSED:
         break;
     }
-    if (reply == NULL) {
-        disconnect(w);
-    }
-    freeReplyObject(reply);
 }
 
 static void count_shared(struct worker *w)
 {
-    redisReply *reply = redisCommand(w->context, "INCR counter:shared");
-    switch (fate_of(w, reply)) {
+    uint64_t value;
+
+    switch (increment(w, "counter:shared", &value)) {
     case FATE_ACKED:
         w->shared =
             grow(w->shared, w->n_shared, &w->shared_max, sizeof *w->shared);
-        w->shared[w->n_shared++] = (uint64_t)reply->integer;
+        w->shared[w->n_shared++] = value;
         break;
     case FATE_UNKNOWN:
         w->shared_unknown++;
@@ -224,10 +235,6 @@ static void count_shared(struct worker *w)
     case FATE_REFUSED:
         break;
     }
-    if (reply == NULL) {
-        disconnect(w);
-    }
-    freeReplyObject(reply);
 }
 
 /* Read the own counter, half of the time through another node. */
@@ -261,10 +268,7 @@ static void read_own(struct worker *w)
         }
         w->own_last = value;
     }
-    if (reply == NULL) {
-        disconnect(w);
-    }
-    freeReplyObject(reply);
+    let_go(w, reply);
 }
 
 static void *run_worker(void *arg)
@@ -292,8 +296,7 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
-/* ---- life
- * ------------------------------------------------------------------*/
+/* ---- life ----------------------------------------------------------------*/
 
 struct load *load_start(struct cluster *c, const struct load_options *options)
 {
@@ -383,8 +386,7 @@ void load_wait_acked(struct load *l, uint64_t more)
     }
 }
 
-/* ---- the oracle
- * ------------------------------------------------------------*/
+/* ---- the oracle ----------------------------------------------------------*/
 
 static void verify_key(struct worker *w, size_t n, const redisReply *reply,
                        unsigned node)
@@ -419,11 +421,7 @@ static void verify_keys(struct worker *w, redisContext *r, unsigned node)
             redisAppendCommand(r, "GET %s", key);
         }
         for (size_t n = first; n < end; n++) {
-            redisReply *reply;
-            if (redisGetReply(r, (void **)&reply) != REDIS_OK) {
-                cluster_fail(c, "node %u does not answer: %s", node + 1,
-                             r->errstr);
-            }
+            redisReply *reply = cluster_next_reply(c, r);
             if (reply->type == REDIS_REPLY_ERROR) {
                 cluster_fail(c, "node %u answers GET with %s", node + 1,
                              reply->str);
