@@ -16,11 +16,6 @@
  *  5. a second recovery finds the same.
  *
  * Arguments: [first seed] [number of seeds]. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +23,7 @@
 #include "persist/compact.h"
 #include "persist/internal.h"
 #include "raftlog/block.h"
-#include "tests/sim/sim_clock.h"
-#include "tests/sim/sim_disk.h"
+#include "tests/crash/seeded_disk.h"
 
 enum { KEYS = 12, OPS_MAX = 20000, LIVES = 6, STEPS = 80, FILE_SIZE = 65536 };
 
@@ -42,11 +36,7 @@ struct op {
 };
 
 struct world {
-    uint64_t seed;
-    struct sim_clock clock;
-    struct sim_random random;
-    struct sim_disk disk;
-    uint64_t freeze_in; /* operations; 0: never */
+    struct seeded_disk sim;
     wal_t shown;
     struct wal_private *wal;
     struct op *ops; /* by sequence */
@@ -58,40 +48,13 @@ struct world {
 
 static struct world *present; /* the clock of the environment has no context */
 
-static uint64_t below(struct world *w, uint64_t n)
-{
-    return sim_random_below(&w->random, n);
-}
-
-static bool chance(struct world *w, unsigned permille)
-{
-    return sim_random_chance(&w->random, permille);
-}
-
 static uint64_t now_ns(void)
 {
-    present->clock.now_us += 200;
-    return present->clock.now_us * 1000;
+    present->sim.clock.now_us += 200;
+    return present->sim.clock.now_us * 1000;
 }
 
 static const struct wal_environment environment = {false, now_ns, NULL};
-
-static void on_operation(void *ctx, enum sim_disk_operation operation,
-                         const char *path, bool after)
-{
-    struct world *w = ctx;
-    (void)operation;
-    (void)path;
-    if (!after && w->freeze_in > 0 && --w->freeze_in == 0) {
-        sim_disk_freeze(&w->disk);
-    }
-}
-
-static void on_misuse(void *ctx, const char *text)
-{
-    fail_msg("seed %llu: file.h misused: %s",
-             (unsigned long long)((struct world *)ctx)->seed, text);
-}
 
 /* ---- the model ------------------------------------------------------------*/
 
@@ -108,8 +71,9 @@ static void state_at(const struct world *w, uint64_t seq, unsigned state[KEYS])
 /* An operation that must not fail unless the disk is gone. */
 static void expect(const struct world *w, int rv, const struct err_info *info)
 {
-    if (rv != 0 && !w->disk.frozen) {
-        fail_msg("seed %llu: %s", (unsigned long long)w->seed, info->message);
+    if (rv != 0 && !w->sim.disk.frozen) {
+        fail_msg("seed %llu: %s", (unsigned long long)w->sim.seed,
+                 info->message);
     }
 }
 
@@ -117,7 +81,7 @@ static void observe(struct world *w)
 {
     uint64_t durable = w->wal->durable_seq;
     assert_true(durable <= w->given);
-    if (!w->disk.frozen && durable > w->durable) {
+    if (!w->sim.disk.frozen && durable > w->durable) {
         w->durable = durable;
     }
 }
@@ -130,8 +94,8 @@ static void step_append(struct world *w)
     struct err_info info = {0, ""};
     char key[16];
     char value[4096];
-    unsigned k = (unsigned)below(w, KEYS);
-    bool waits = chance(w, 300);
+    unsigned k = (unsigned)below(&w->sim, KEYS);
+    bool waits = chance(&w->sim, 300);
     int n = snprintf(key, sizeof key, "key-%u", k);
     int rv;
     e.key.data = (const uint8_t *)key;
@@ -140,13 +104,13 @@ static void step_append(struct world *w)
     assert_true(w->given < OPS_MAX);
     w->ops[w->given].key = k;
     w->ops[w->given].value = 0;
-    if (chance(w, 800)) {
+    if (chance(&w->sim, 800)) {
         unsigned v = ++w->next_value;
         memset(value, 'v', sizeof value);
         (void)snprintf(value, sizeof value, "%u", v);
-        e.kind = chance(w, 200) ? ENTRY_MOD : ENTRY_SET;
+        e.kind = chance(&w->sim, 200) ? ENTRY_MOD : ENTRY_SET;
         e.value.data = (const uint8_t *)value;
-        e.value.size = 12 + (size_t)below(w, 4000);
+        e.value.size = 12 + (size_t)below(&w->sim, 4000);
         w->ops[w->given].value = v;
     } else {
         e.kind = ENTRY_DEL;
@@ -155,7 +119,7 @@ static void step_append(struct world *w)
         waits ? WAL_SYNC_ALWAYS : WAL_SYNC_INTERVAL;
     rv = commit_append(w->wal, &e, &info);
     expect(w, rv, &info);
-    if (rv == 0 && waits && !w->disk.frozen) {
+    if (rv == 0 && waits && !w->sim.disk.frozen) {
         assert_true(w->wal->durable_seq == w->given);
     }
     w->n_ops++;
@@ -193,7 +157,7 @@ static int get_value(void *engine, const char *key, char **value)
 static void step_compact(struct world *w)
 {
     struct err_info info = {0, ""};
-    uint64_t what = below(w, 10);
+    uint64_t what = below(&w->sim, 10);
     struct pace pace;
     int rv;
     if (what < 5) {
@@ -201,7 +165,8 @@ static void step_compact(struct world *w)
     } else if (what < 7 && w->wal->chain.n_files > 0) {
         pthread_mutex_lock(&w->wal->compact_lock);
         pace_start(&pace, w->wal, false);
-        rv = compact_merge(w->wal, (unsigned)below(w, w->wal->chain.n_files),
+        rv = compact_merge(w->wal,
+                           (unsigned)below(&w->sim, w->wal->chain.n_files),
                            &pace, &info);
         pthread_mutex_unlock(&w->wal->compact_lock);
     } else {
@@ -220,7 +185,7 @@ static void step_compact(struct world *w)
 static void step(struct world *w)
 {
     struct err_info info = {0, ""};
-    uint64_t what = below(w, 100);
+    uint64_t what = below(&w->sim, 100);
     if (what < 75) {
         step_append(w);
     } else if (what < 85) {
@@ -228,7 +193,7 @@ static void step(struct world *w)
     } else if (what < 92) {
         step_compact(w);
     } else if (what < 95) {
-        wal_cleanup_old_logs(&w->shown, below(w, w->given + 2));
+        wal_cleanup_old_logs(&w->shown, below(&w->sim, w->given + 2));
     } else {
         pthread_mutex_lock(&w->wal->gather_lock);
         service_tick(w->wal);
@@ -251,7 +216,7 @@ static int try_open(struct world *w)
         return rv;
     }
     w->shown.wal_private = w->wal;
-    w->wal->options[WAL_OPTION_COMPACT_MEMORY] = 8192 + below(w, 100000);
+    w->wal->options[WAL_OPTION_COMPACT_MEMORY] = 8192 + below(&w->sim, 100000);
     return 0;
 }
 
@@ -266,11 +231,11 @@ static void let_go(struct world *w)
 
 static void crash(struct world *w)
 {
-    bool power_cut = chance(w, 600);
-    sim_disk_freeze(&w->disk); /* what close would write never arrives */
+    bool power_cut = chance(&w->sim, 600);
+    sim_disk_freeze(&w->sim.disk); /* what close would write never arrives */
     let_go(w);
-    w->freeze_in = 0;
-    sim_disk_crash(&w->disk, power_cut);
+    w->sim.freeze_in = 0;
+    sim_disk_crash(&w->sim.disk, power_cut);
     w->n_crashes++;
 }
 
@@ -311,27 +276,28 @@ static void check(struct world *w)
     if (last < w->durable || last > w->given) {
         fail_msg("seed %llu: %llu entries came back, %llu were durable, %llu "
                  "given",
-                 (unsigned long long)w->seed, (unsigned long long)last,
+                 (unsigned long long)w->sim.seed, (unsigned long long)last,
                  (unsigned long long)w->durable, (unsigned long long)w->given);
     }
     w->n_lost += w->given - last;
     state_at(w, last, expected);
     if (recover_replay(w->wal, on_replay, found, &info) != 0) {
-        fail_msg("seed %llu: %s", (unsigned long long)w->seed, info.message);
+        fail_msg("seed %llu: %s", (unsigned long long)w->sim.seed,
+                 info.message);
     }
     for (unsigned k = 0; k < KEYS; k++) {
         if (found[k] != expected[k]) {
             fail_msg("seed %llu: key %u has value %u after %llu operations, "
                      "not %u",
-                     (unsigned long long)w->seed, k, found[k],
+                     (unsigned long long)w->sim.seed, k, found[k],
                      (unsigned long long)last, expected[k]);
         }
     }
-    for (size_t i = 0; i < sim_disk_n_files(&w->disk); i++) {
+    for (size_t i = 0; i < sim_disk_n_files(&w->sim.disk); i++) {
         uint64_t size;
-        const char *path = sim_disk_file(&w->disk, i, &size);
+        const char *path = sim_disk_file(&w->sim.disk, i, &size);
         if (!is_explained(path)) {
-            fail_msg("seed %llu: %s is left", (unsigned long long)w->seed,
+            fail_msg("seed %llu: %s is left", (unsigned long long)w->sim.seed,
                      path);
         }
     }
@@ -342,13 +308,13 @@ static void check(struct world *w)
 static void begin_life(struct world *w)
 {
     uint64_t last;
-    while (chance(w, 300)) {
-        w->freeze_in = sim_random_range(&w->random, 1, 40);
+    while (chance(&w->sim, 300)) {
+        w->sim.freeze_in = sim_random_range(&w->sim.random, 1, 40);
         (void)try_open(w);
         crash(w);
     }
     assert_int_equal(try_open(w), 0);
-    if (chance(w, 300)) {
+    if (chance(&w->sim, 300)) {
         last = w->wal->last_seq;
         crash(w);
         assert_int_equal(try_open(w), 0);
@@ -359,16 +325,16 @@ static void begin_life(struct world *w)
 
 static void end_life(struct world *w)
 {
-    if (w->disk.frozen || chance(w, 700)) {
+    if (w->sim.disk.frozen || chance(&w->sim, 700)) {
         crash(w);
         return;
     }
-    if (chance(w, 400)) {
-        w->freeze_in = sim_random_range(&w->random, 1, 20);
+    if (chance(&w->sim, 400)) {
+        w->sim.freeze_in = sim_random_range(&w->sim.random, 1, 20);
         let_go(w);
     } else {
         let_go(w);
-        if (!w->disk.frozen) {
+        if (!w->sim.disk.frozen) {
             w->durable = w->given; /* a clean close takes all with it */
         }
     }
@@ -377,23 +343,16 @@ static void end_life(struct world *w)
 
 static void world_open(struct world *w, uint64_t seed)
 {
-    struct sim_disk_hooks hooks = {
-        .ctx = w, .operation = on_operation, .misuse = on_misuse};
     memset(w, 0, sizeof *w);
     present = w;
-    w->seed = seed;
-    sim_clock_init(&w->clock);
-    sim_random_init(&w->random, seed);
-    sim_disk_init(&w->disk, 1, &w->random, &w->clock, &hooks);
-    sim_disk_select(&w->disk);
+    seeded_disk_open(&w->sim, seed);
     w->ops = calloc(OPS_MAX, sizeof *w->ops);
     assert_non_null(w->ops);
 }
 
 static void world_close(struct world *w)
 {
-    sim_disk_close(&w->disk);
-    sim_clock_close(&w->clock);
+    seeded_disk_close(&w->sim);
     free(w->ops);
 }
 
@@ -413,12 +372,12 @@ static void test_crash_wal_keeps_what_was_durable(void **state)
     for (uint64_t i = 0; i < n_seeds; i++) {
         world_open(w, first_seed + i);
         for (int life = 0; life < LIVES; life++) {
-            uint64_t n = sim_random_range(&w->random, 1, 2 * STEPS);
+            uint64_t n = sim_random_range(&w->sim.random, 1, 2 * STEPS);
             begin_life(w);
-            if (chance(w, 500)) {
-                w->freeze_in = sim_random_range(&w->random, 1, 400);
+            if (chance(&w->sim, 500)) {
+                w->sim.freeze_in = sim_random_range(&w->sim.random, 1, 400);
             }
-            while (n-- > 0 && !w->disk.frozen) {
+            while (n-- > 0 && !w->sim.disk.frozen) {
                 step(w);
             }
             end_life(w);
@@ -446,11 +405,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crash_wal_keeps_what_was_durable),
     };
-    if (argc > 1) {
-        first_seed = strtoull(argv[1], NULL, 10);
-    }
-    if (argc > 2) {
-        n_seeds = strtoull(argv[2], NULL, 10);
-    }
+    seeds_from_args(argc, argv, &first_seed, &n_seeds);
     return cmocka_run_group_tests_name("persist_crash", tests, NULL, NULL);
 }

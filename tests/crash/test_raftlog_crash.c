@@ -20,11 +20,6 @@
  *     opening until it is told to remember.
  *
  * Arguments: [first seed] [number of seeds]. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,9 +27,8 @@
 #include "raftlog/block.h"
 #include "raftlog/byte.h"
 #include "raftlog/raftlog.h"
+#include "tests/crash/seeded_disk.h"
 #include "tests/lib/job_list.h"
-#include "tests/sim/sim_clock.h"
-#include "tests/sim/sim_disk.h"
 
 enum {
     INDEX_MAX = 1 << 15,
@@ -55,15 +49,11 @@ struct entry_fact {
 };
 
 struct world {
-    uint64_t seed;
-    struct sim_clock clock;
-    struct sim_random random;
-    struct sim_disk disk;
+    struct seeded_disk sim;
     struct raftlog_options options;
     struct raftlog *log;
     struct job_list jobs;
     unsigned n_fatal;
-    uint64_t freeze_in; /* operations; 0: never */
 
     /* The model: the log as handed over. */
     struct entry_fact *facts; /* by uid */
@@ -89,16 +79,6 @@ struct world {
     uint64_t n_crashes, n_entries, n_lost_resets, n_forgot;
 };
 
-static uint64_t below(struct world *w, uint64_t n)
-{
-    return sim_random_below(&w->random, n);
-}
-
-static bool chance(struct world *w, unsigned permille)
-{
-    return sim_random_chance(&w->random, permille);
-}
-
 /* ---- the owner of the log -------------------------------------------------*/
 
 static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
@@ -116,8 +96,8 @@ static void on_progress(void *ctx)
 static void on_fatal(void *ctx, const struct err_info *info)
 {
     struct world *w = ctx;
-    if (!w->disk.frozen) {
-        fail_msg("seed %llu: fatal: %s", (unsigned long long)w->seed,
+    if (!w->sim.disk.frozen) {
+        fail_msg("seed %llu: fatal: %s", (unsigned long long)w->sim.seed,
                  info->message);
     }
     w->n_fatal++;
@@ -125,24 +105,7 @@ static void on_fatal(void *ctx, const struct err_info *info)
 
 static uint64_t on_now(void *ctx)
 {
-    return ((struct world *)ctx)->clock.now_us / 1000;
-}
-
-static void on_operation(void *ctx, enum sim_disk_operation operation,
-                         const char *path, bool after)
-{
-    struct world *w = ctx;
-    (void)operation;
-    (void)path;
-    if (!after && w->freeze_in > 0 && --w->freeze_in == 0) {
-        sim_disk_freeze(&w->disk);
-    }
-}
-
-static void on_misuse(void *ctx, const char *text)
-{
-    fail_msg("seed %llu: file.h misused: %s",
-             (unsigned long long)((struct world *)ctx)->seed, text);
+    return ((struct world *)ctx)->sim.clock.now_us / 1000;
 }
 
 /* ---- the model ------------------------------------------------------------*/
@@ -199,7 +162,8 @@ static uint32_t check_entry(struct world *w, uint64_t index,
     for (uint32_t i = 4; i < e->size; i++) {
         if (data[i] != payload_byte(uid, i)) {
             fail_msg("seed %llu: entry %llu differs at byte %u",
-                     (unsigned long long)w->seed, (unsigned long long)index, i);
+                     (unsigned long long)w->sim.seed, (unsigned long long)index,
+                     i);
         }
     }
     return uid;
@@ -210,7 +174,7 @@ static void observe(struct world *w)
 {
     uint64_t durable;
     uint64_t persisted;
-    if (w->n_fatal > 0 || w->disk.frozen) {
+    if (w->n_fatal > 0 || w->sim.disk.frozen) {
         return;
     }
     durable = raftlog_durable_index(w->log);
@@ -231,20 +195,20 @@ static void observe(struct world *w)
 static void step_append(struct world *w)
 {
     struct raftlog_entry entries[8];
-    size_t n = (size_t)sim_random_range(&w->random, 1, 8);
+    size_t n = (size_t)sim_random_range(&w->sim.random, 1, 8);
     uint64_t first = w->last + 1;
     uint32_t before;
     int rv;
-    if (chance(w, 150) && w->last > w->base) {
-        first = w->last - below(w, w->last - w->base);
+    if (chance(&w->sim, 150) && w->last > w->base) {
+        first = w->last - below(&w->sim, w->last - w->base);
         w->term++;
     }
-    w->term += chance(w, 50);
+    w->term += chance(&w->sim, 50);
     before = w->uids[first - 1];
     for (size_t i = 0; i < n; i++) {
-        uint32_t size = (uint32_t)sim_random_range(&w->random, 4, 3000);
-        if (chance(w, 10)) {
-            size += (uint32_t)below(w, 2 * SEGMENT);
+        uint32_t size = (uint32_t)sim_random_range(&w->sim.random, 4, 3000);
+        if (chance(&w->sim, 10)) {
+            size += (uint32_t)below(&w->sim, 2 * SEGMENT);
         }
         before = new_fact(w, before, first + i, w->term, size);
         w->uids[first + i] = before;
@@ -267,7 +231,7 @@ static void step_append(struct world *w)
 
 static void step_reset(struct world *w)
 {
-    uint64_t index = w->base + below(w, w->last - w->base + 40);
+    uint64_t index = w->base + below(&w->sim, w->last - w->base + 40);
     if (w->reset_open) {
         return; /* the model holds one log that may come back, not two */
     }
@@ -287,7 +251,7 @@ static void step_reset(struct world *w)
 
 static void step_release(struct world *w)
 {
-    uint64_t through = w->base + below(w, w->durable - w->base + 1);
+    uint64_t through = w->base + below(&w->sim, w->durable - w->base + 1);
     raftlog_release(w->log, through);
     if (w->n_fatal == 0) {
         w->base = raftlog_first_index(w->log) - 1;
@@ -311,22 +275,22 @@ static void step_read(struct world *w)
     if (w->last == w->base) {
         return;
     }
-    first = w->base + 1 + below(w, w->last - w->base);
+    first = w->base + 1 + below(&w->sim, w->last - w->base);
     (void)raftlog_read(w->log, first, w->last, 10000, on_read, w);
 }
 
 static struct raftlog_sync_policy draw_policy(struct world *w)
 {
-    struct raftlog_sync_policy p = {(enum raftlog_sync)below(w, 3),
-                                    sim_random_range(&w->random, 1, 40),
-                                    sim_random_range(&w->random, 1, 200)};
+    struct raftlog_sync_policy p = {(enum raftlog_sync)below(&w->sim, 3),
+                                    sim_random_range(&w->sim.random, 1, 40),
+                                    sim_random_range(&w->sim.random, 1, 200)};
     return p;
 }
 
 static void step_sync(struct world *w)
 {
     struct raftlog_sync_policy policy = draw_policy(w);
-    switch (below(w, 3)) {
+    switch (below(&w->sim, 3)) {
     case 0:
         (void)raftlog_set_sync(w->log, &policy);
         break;
@@ -342,7 +306,7 @@ static void step_sync(struct world *w)
 
 static void step(struct world *w)
 {
-    uint64_t what = below(w, 103);
+    uint64_t what = below(&w->sim, 103);
     observe(w);
     if (what >= 100) {
         step_sync(w);
@@ -361,10 +325,10 @@ static void step(struct world *w)
         raftlog_tick(w->log);
     } else if (what < 75) {
         if (w->jobs.n > 0) {
-            job_list_run(&w->jobs, (size_t)below(w, w->jobs.n));
+            job_list_run(&w->jobs, (size_t)below(&w->sim, w->jobs.n));
         }
     } else {
-        (void)sim_clock_step(&w->clock, w->clock.now_us + 100000);
+        (void)sim_clock_step(&w->sim.clock, w->sim.clock.now_us + 100000);
         raftlog_poll(w->log);
     }
 }
@@ -387,11 +351,9 @@ static int on_scan(void *ctx, uint64_t index, const struct raftlog_entry *e)
 }
 
 /* Do the entries through `durable` of this log stand in what came back? */
-static bool holds(const struct world *w, const uint32_t *uids, uint64_t base,
-                  uint64_t durable, const uint32_t *back, uint64_t first,
-                  uint64_t last)
+static bool holds(const uint32_t *uids, uint64_t base, uint64_t durable,
+                  const uint32_t *back, uint64_t first, uint64_t last)
 {
-    (void)w;
     if (first > base + 1 || last < durable) {
         return false;
     }
@@ -422,32 +384,32 @@ static void check_recovered(struct world *w,
     for (uint64_t i = first + 1; i <= last; i++) {
         assert_int_equal(w->facts[back[i]].before, back[i - 1]);
     }
-    as_new = holds(w, w->uids, w->base, w->durable, back, first, last);
-    as_old = w->reset_open && holds(w, w->old_uids, w->old_base, w->old_durable,
-                                    back, first, last);
+    as_new = holds(w->uids, w->base, w->durable, back, first, last);
+    as_old = w->reset_open &&
+             holds(w->old_uids, w->old_base, w->old_durable, back, first, last);
     if (!as_new && !as_old) {
         fail_msg("seed %llu: durable entries lost: %llu..%llu came back, "
                  "%llu..%llu (base %llu) were durable",
-                 (unsigned long long)w->seed, (unsigned long long)first,
+                 (unsigned long long)w->sim.seed, (unsigned long long)first,
                  (unsigned long long)last, (unsigned long long)w->base + 1,
                  (unsigned long long)w->durable, (unsigned long long)w->base);
     }
     w->n_lost_resets += !as_new;
     whole = w->reset_open ||
-            holds(w, w->uids, w->base, w->persisted, back, first, last);
+            holds(w->uids, w->base, w->persisted, back, first, last);
     if (!whole && !w->power_was_cut) {
         fail_msg("seed %llu: a killed process lost entries: %llu came back, "
                  "%llu were persisted",
-                 (unsigned long long)w->seed, (unsigned long long)last,
+                 (unsigned long long)w->sim.seed, (unsigned long long)last,
                  (unsigned long long)w->persisted);
     }
     if ((!whole || w->must_report) && !report->forgot) {
         fail_msg("seed %llu: the log does not know that it forgot",
-                 (unsigned long long)w->seed);
+                 (unsigned long long)w->sim.seed);
     }
     if (report->forgot && w->closed_clean && !w->must_report) {
         fail_msg("seed %llu: forgot after a clean close",
-                 (unsigned long long)w->seed);
+                 (unsigned long long)w->sim.seed);
     }
     w->n_forgot += !whole;
     w->must_report = report->forgot;
@@ -487,27 +449,27 @@ static int try_open(struct world *w, struct raftlog_report *report)
                             .now_ms = on_now};
     struct err_info info;
     int rv = raftlog_open(data_dir, &w->options, &io, &w->log, report, &info);
-    if (rv != 0 && !w->disk.frozen) {
-        fail_msg("seed %llu: does not open: %s", (unsigned long long)w->seed,
-                 info.message);
+    if (rv != 0 && !w->sim.disk.frozen) {
+        fail_msg("seed %llu: does not open: %s",
+                 (unsigned long long)w->sim.seed, info.message);
     }
     return rv;
 }
 
 static void crash(struct world *w)
 {
-    bool power_cut = chance(w, 600);
+    bool power_cut = chance(&w->sim, 600);
     if (w->log != NULL) {
         if (power_cut) {
-            sim_disk_freeze(&w->disk);
+            sim_disk_freeze(&w->sim.disk);
         }
         raftlog_abandon(w->log);
         w->log = NULL;
     }
     job_list_run_all(&w->jobs);
-    w->freeze_in = 0;
+    w->sim.freeze_in = 0;
     w->n_fatal = 0;
-    sim_disk_crash(&w->disk, power_cut);
+    sim_disk_crash(&w->sim.disk, power_cut);
     w->power_was_cut = w->power_was_cut || power_cut;
     w->n_crashes++;
 }
@@ -518,9 +480,9 @@ static void begin_life(struct world *w)
     struct raftlog_report report;
     struct raftlog_report again;
     w->options.sync = draw_policy(w);
-    w->options.sync_kinds = chance(w, 500) ? 1U << below(w, 5) : 0;
-    while (chance(w, 300)) {
-        w->freeze_in = sim_random_range(&w->random, 1, 25);
+    w->options.sync_kinds = chance(&w->sim, 500) ? 1U << below(&w->sim, 5) : 0;
+    while (chance(&w->sim, 300)) {
+        w->sim.freeze_in = sim_random_range(&w->sim.random, 1, 25);
         if (try_open(w, &report) != 0) {
             w->log = NULL;
         }
@@ -528,7 +490,7 @@ static void begin_life(struct world *w)
         w->closed_clean = false; /* the mark may have been set again */
     }
     assert_int_equal(try_open(w, &report), 0);
-    if (chance(w, 300)) {
+    if (chance(&w->sim, 300)) {
         crash(w);
         w->closed_clean = false;
         assert_int_equal(try_open(w, &again), 0);
@@ -543,16 +505,16 @@ static void begin_life(struct world *w)
 static void end_life(struct world *w)
 {
     observe(w);
-    if (w->n_fatal > 0 || w->disk.frozen || chance(w, 700)) {
+    if (w->n_fatal > 0 || w->sim.disk.frozen || chance(&w->sim, 700)) {
         crash(w);
         return;
     }
-    if (chance(w, 300)) {
-        w->freeze_in = sim_random_range(&w->random, 1, 10);
+    if (chance(&w->sim, 300)) {
+        w->sim.freeze_in = sim_random_range(&w->sim.random, 1, 10);
     }
     raftlog_close(w->log);
     w->log = NULL;
-    if (!w->disk.frozen && w->n_fatal == 0) {
+    if (!w->sim.disk.frozen && w->n_fatal == 0) {
         w->durable = w->last; /* close waits for what is queued */
         w->persisted = w->last;
         w->closed_clean = true;
@@ -564,14 +526,8 @@ static void end_life(struct world *w)
 
 static void world_open(struct world *w, uint64_t seed)
 {
-    struct sim_disk_hooks hooks = {
-        .ctx = w, .operation = on_operation, .misuse = on_misuse};
     memset(w, 0, sizeof *w);
-    w->seed = seed;
-    sim_clock_init(&w->clock);
-    sim_random_init(&w->random, seed);
-    sim_disk_init(&w->disk, 1, &w->random, &w->clock, &hooks);
-    sim_disk_select(&w->disk);
+    seeded_disk_open(&w->sim, seed);
     w->facts = calloc(UID_MAX, sizeof *w->facts);
     w->uids = calloc(INDEX_MAX, sizeof *w->uids);
     w->old_uids = calloc(INDEX_MAX, sizeof *w->old_uids);
@@ -582,15 +538,14 @@ static void world_open(struct world *w, uint64_t seed)
     memset(w->options.cluster_id, 0x5a, sizeof w->options.cluster_id);
     w->options.node_id = 1;
     w->options.segment_bytes = SEGMENT;
-    w->options.cache_bytes = sim_random_range(&w->random, 1, 100000);
-    w->options.batch_bytes_max = sim_random_range(&w->random, 1000, 30000);
-    w->options.n_pooled_max = 1 + (unsigned)below(w, 4);
+    w->options.cache_bytes = sim_random_range(&w->sim.random, 1, 100000);
+    w->options.batch_bytes_max = sim_random_range(&w->sim.random, 1000, 30000);
+    w->options.n_pooled_max = 1 + (unsigned)below(&w->sim, 4);
 }
 
 static void world_close(struct world *w)
 {
-    sim_disk_close(&w->disk);
-    sim_clock_close(&w->clock);
+    seeded_disk_close(&w->sim);
     free(w->facts);
     free(w->uids);
     free(w->old_uids);
@@ -612,12 +567,12 @@ static void test_crash_log_keeps_what_was_durable(void **state)
         assert_non_null(w);
         world_open(w, first_seed + i);
         for (int life = 0; life < LIVES; life++) {
-            uint64_t n = sim_random_range(&w->random, 1, 2 * STEPS);
+            uint64_t n = sim_random_range(&w->sim.random, 1, 2 * STEPS);
             begin_life(w);
-            if (chance(w, 500)) {
-                w->freeze_in = sim_random_range(&w->random, 1, 150);
+            if (chance(&w->sim, 500)) {
+                w->sim.freeze_in = sim_random_range(&w->sim.random, 1, 150);
             }
-            while (n-- > 0 && w->n_fatal == 0 && !w->disk.frozen) {
+            while (n-- > 0 && w->n_fatal == 0 && !w->sim.disk.frozen) {
                 step(w);
             }
             end_life(w);
@@ -625,7 +580,7 @@ static void test_crash_log_keeps_what_was_durable(void **state)
         n_crashes += w->n_crashes;
         n_entries += w->n_entries;
         n_lost_resets += w->n_lost_resets;
-        n_torn += w->disk.stats.n_torn;
+        n_torn += w->sim.disk.stats.n_torn;
         n_forgot += w->n_forgot;
         world_close(w);
         free(w);
@@ -649,11 +604,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crash_log_keeps_what_was_durable),
     };
-    if (argc > 1) {
-        first_seed = strtoull(argv[1], NULL, 10);
-    }
-    if (argc > 2) {
-        n_seeds = strtoull(argv[2], NULL, 10);
-    }
+    seeds_from_args(argc, argv, &first_seed, &n_seeds);
     return cmocka_run_group_tests_name("raftlog_crash", tests, NULL, NULL);
 }

@@ -82,6 +82,13 @@ static void put(const char *path, const void *data, size_t size,
     file_close(f);
 }
 
+/* The file and its name. */
+static void put_durable(const char *path, const void *data, size_t size)
+{
+    put(path, data, size, 0, true);
+    assert_int_equal(file_sync_dir("/n1"), 0);
+}
+
 /* The content, NUL-terminated, freed by the caller; NULL when missing. */
 static uint8_t *get(const char *path, size_t *size)
 {
@@ -93,6 +100,26 @@ static uint8_t *get(const char *path, size_t *size)
     return data;
 }
 
+static uint8_t first_byte_of(const char *path)
+{
+    size_t size;
+    uint8_t *data = get(path, &size);
+    uint8_t first;
+
+    assert_non_null(data);
+    assert_true(size > 0);
+    first = data[0];
+    free(data);
+    return first;
+}
+
+/* A new file and a queue for it. */
+static void open_queue(struct file **f, struct file_queue **q)
+{
+    assert_int_equal(file_open("/n1/a", FILE_WRITE | FILE_CREATE, f), 0);
+    assert_int_equal(file_queue_new("/n1", NULL, q), 0);
+}
+
 static void test_sim_disk_synced_file_and_name_survive_power_cut(void **state)
 {
     (void)state;
@@ -101,8 +128,7 @@ static void test_sim_disk_synced_file_and_name_survive_power_cut(void **state)
         size_t size;
         uint8_t *data;
         fixture_open(&x, seed);
-        put("/n1/a", "hello", 5, 0, true);
-        assert_int_equal(file_sync_dir("/n1"), 0);
+        put_durable("/n1/a", "hello", 5);
         sim_disk_crash(&x.disk, true);
         data = get("/n1/a", &size);
         assert_non_null(data);
@@ -127,8 +153,7 @@ static void test_sim_disk_unsynced_write_is_lost_kept_or_torn(void **state)
         fixture_open(&x, seed);
         memset(old, 'o', sizeof old);
         memset(fresh, 'f', sizeof fresh);
-        put("/n1/a", old, sizeof old, 0, true);
-        assert_int_equal(file_sync_dir("/n1"), 0);
+        put_durable("/n1/a", old, sizeof old);
         put("/n1/a", fresh, sizeof fresh, 0, false);
         sim_disk_crash(&x.disk, true);
         data = get("/n1/a", &size);
@@ -159,8 +184,7 @@ static void test_sim_disk_later_write_can_survive_an_earlier_one(void **state)
         uint8_t *data;
         size_t size;
         fixture_open(&x, seed);
-        put("/n1/a", "....", 4, 0, true);
-        assert_int_equal(file_sync_dir("/n1"), 0);
+        put_durable("/n1/a", "....", 4);
         put("/n1/a", "1", 1, 0, false);
         put("/n1/a", "2", 1, SIM_SECTOR, false);
         sim_disk_crash(&x.disk, true);
@@ -183,8 +207,7 @@ static void test_sim_disk_size_can_be_ahead_of_the_data(void **state)
         uint8_t *data;
         size_t size;
         fixture_open(&x, seed);
-        put("/n1/a", "", 0, 0, true);
-        assert_int_equal(file_sync_dir("/n1"), 0);
+        put_durable("/n1/a", "", 0);
         put("/n1/a", "data", 4, 0, false);
         sim_disk_crash(&x.disk, true);
         data = get("/n1/a", &size);
@@ -298,20 +321,13 @@ static void test_sim_disk_process_crash_keeps_what_a_later_cut_loses(void **s)
     (void)s;
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
         struct fixture x;
-        uint8_t *data;
-        size_t size;
         fixture_open(&x, seed);
-        put("/n1/a", "a", 1, 0, true);
-        assert_int_equal(file_sync_dir("/n1"), 0);
+        put_durable("/n1/a", "a", 1);
         put("/n1/a", "b", 1, 0, false);
         sim_disk_crash(&x.disk, false);
-        data = get("/n1/a", &size);
-        assert_int_equal(data[0], 'b');
-        free(data);
+        assert_int_equal(first_byte_of("/n1/a"), 'b');
         sim_disk_crash(&x.disk, true);
-        data = get("/n1/a", &size);
-        n_lost += data[0] == 'a';
-        free(data);
+        n_lost += first_byte_of("/n1/a") == 'a';
         fixture_close(&x);
     }
     assert_true(n_lost > 50);
@@ -323,11 +339,8 @@ static void test_sim_disk_failed_sync_dooms_what_it_held(void **state)
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
         struct fixture x;
         struct file *f;
-        uint8_t *data;
-        size_t size;
         fixture_open(&x, seed);
-        put("/n1/a", "a", 1, 0, true);
-        assert_int_equal(file_sync_dir("/n1"), 0);
+        put_durable("/n1/a", "a", 1);
         assert_int_equal(file_open("/n1/a", FILE_WRITE, &f), 0);
         assert_int_equal(file_write_at(f, "b", 1, 0), 0);
         x.disk.fail_syncs = 1;
@@ -335,9 +348,7 @@ static void test_sim_disk_failed_sync_dooms_what_it_held(void **state)
         assert_int_equal(file_sync(f), 0); /* "Succeeds": proves nothing. */
         file_close(f);
         sim_disk_crash(&x.disk, true);
-        data = get("/n1/a", &size);
-        assert_int_equal(data[0], 'a');
-        free(data);
+        assert_int_equal(first_byte_of("/n1/a"), 'a');
         fixture_close(&x);
     }
 }
@@ -380,10 +391,9 @@ static void test_sim_disk_queued_write_is_durable_when_complete(void **state)
         uint8_t *data;
         size_t size;
         fixture_open(&x, seed);
-        assert_int_equal(file_open("/n1/a", FILE_WRITE | FILE_CREATE, &f), 0);
+        open_queue(&f, &q);
         assert_int_equal(file_fill(f, 0, 8192), 0);
         assert_int_equal(file_sync_dir("/n1"), 0);
-        assert_int_equal(file_queue_new("/n1", NULL, &q), 0);
         memset(buf, 'q', 4096);
         assert_int_equal(file_queue_submit(q, f, buf, 4096, 0, buf), 0);
         assert_int_equal(file_queue_reap(q, &c, 1), 0);
@@ -421,8 +431,7 @@ static void test_sim_disk_buffer_changed_in_flight_is_misuse(void **state)
     (void)state;
     fixture_open(&x, 1);
     memset(buf, 0, 4096);
-    assert_int_equal(file_open("/n1/a", FILE_WRITE | FILE_CREATE, &f), 0);
-    assert_int_equal(file_queue_new("/n1", NULL, &q), 0);
+    open_queue(&f, &q);
     assert_int_equal(file_queue_submit(q, f, buf, 4096, 0, NULL), 0);
     buf[17] = 1;
     file_queue_free(q);
@@ -442,8 +451,7 @@ static void test_sim_disk_stalled_disk_completes_when_it_ends(void **state)
     (void)state;
     fixture_open(&x, 1);
     memset(buf, 0, 4096);
-    assert_int_equal(file_open("/n1/a", FILE_WRITE | FILE_CREATE, &f), 0);
-    assert_int_equal(file_queue_new("/n1", NULL, &q), 0);
+    open_queue(&f, &q);
     x.disk.stall_until_us = 5000000;
     assert_int_equal(file_queue_submit(q, f, buf, 4096, 0, NULL), 0);
     while (sim_clock_step(&x.clock, 4999999)) {
@@ -462,13 +470,10 @@ static void test_sim_disk_frozen_disk_takes_nothing(void **state)
 {
     struct fixture x;
     struct file *f;
-    uint8_t *data;
-    size_t size;
 
     (void)state;
     fixture_open(&x, 1);
-    put("/n1/a", "a", 1, 0, true);
-    assert_int_equal(file_sync_dir("/n1"), 0);
+    put_durable("/n1/a", "a", 1);
     assert_int_equal(file_open("/n1/a", FILE_WRITE, &f), 0);
     sim_disk_freeze(&x.disk);
     assert_int_equal(file_write_at(f, "b", 1, 0), ERR_IO);
@@ -476,9 +481,7 @@ static void test_sim_disk_frozen_disk_takes_nothing(void **state)
     assert_int_equal(file_unlink("/n1/a"), ERR_IO);
     file_close(f);
     sim_disk_crash(&x.disk, false);
-    data = get("/n1/a", &size);
-    assert_int_equal(data[0], 'a');
-    free(data);
+    assert_int_equal(first_byte_of("/n1/a"), 'a');
     fixture_close(&x);
 }
 
