@@ -142,8 +142,9 @@ static int compare_u64(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-uint64_t torture_percentile(const struct torture_result *r, size_t field,
-                            double p)
+/* The p-th percentile (0..100) of a field over all cycles. */
+static uint64_t percentile(const struct torture_result *r, size_t field,
+                           double p)
 {
     uint64_t *all = calloc(r->n_cycles + 1, sizeof *all), value = 0;
 
@@ -191,9 +192,8 @@ void torture_print(const struct torture_result *r)
         printf("%-22s", figures[f].title);
         for (unsigned p = 0; p < 4; p++) {
             static const double percents[] = {0, 50, 99, 100};
-            printf(" %9.1f", (double)torture_percentile(r, figures[f].field,
-                                                        percents[p]) /
-                                 1000);
+            printf(" %9.1f",
+                   (double)percentile(r, figures[f].field, percents[p]) / 1000);
         }
         printf("\n");
     }
@@ -235,8 +235,8 @@ bool torture_write_json(const struct torture_result *r, const char *path)
     for (unsigned i = 0; i < N_FIGURES; i++) {
         fprintf(f, " \"%s\": {\"median\": %.3f, \"p99\": %.3f, \"all\": [",
                 figures[i].name,
-                (double)torture_percentile(r, figures[i].field, 50) / 1000,
-                (double)torture_percentile(r, figures[i].field, 99) / 1000);
+                (double)percentile(r, figures[i].field, 50) / 1000,
+                (double)percentile(r, figures[i].field, 99) / 1000);
         for (unsigned n = 0; n < r->n_cycles; n++) {
             uint64_t us;
             memcpy(&us, (const char *)&r->cycles[n] + figures[i].field,

@@ -44,9 +44,6 @@ void torture_run(struct cluster *c, const struct torture_options *options,
                  struct torture_result *out);
 void torture_result_free(struct torture_result *r);
 
-/* The p-th percentile (0..100) of a field over all cycles. */
-uint64_t torture_percentile(const struct torture_result *r, size_t field,
-                            double p);
 void torture_print(const struct torture_result *r);
 bool torture_write_json(const struct torture_result *r, const char *path);
 

@@ -35,7 +35,8 @@ static bool same_chain(const struct snapshot_manifest *a,
     return same && a->configuration_size == b->configuration_size;
 }
 
-uint32_t chain_known_add(const struct snapshot_manifest *m)
+/* The number of this version; a new one is copied. */
+static uint32_t chain_known_add(const struct snapshot_manifest *m)
 {
     for (uint32_t i = 0; i < n_known; i++) {
         if (same_chain(&known[i], m)) {
@@ -93,8 +94,11 @@ struct snapshot_file chain_write(const char *dir, uint64_t from, uint64_t to,
     return file;
 }
 
-struct snapshot_manifest chain_with(const struct snapshot_manifest *chain,
-                                    const struct snapshot_file *file)
+/* The chain with a delta behind it or, from being 0, a new base instead of it;
+ * to be cleared. */
+static struct snapshot_manifest
+chain_with(const struct snapshot_manifest *chain,
+           const struct snapshot_file *file)
 {
     struct snapshot_manifest next;
     crash_check(snapshot_manifest_copy(&next, chain) == 0, NULL);

@@ -20,17 +20,11 @@ extern const uint8_t chain_cluster[SNAPSHOT_CLUSTER_ID_SIZE];
 
 /* Forget all versions of an earlier script. */
 void chain_known_clear(void);
-/* The number of this version; a new one is copied. */
-uint32_t chain_known_add(const struct snapshot_manifest *m);
 const struct snapshot_manifest *chain_known(uint32_t version);
 
 /* Write the file (from, to] with n records into dir/incoming/. */
 struct snapshot_file chain_write(const char *dir, uint64_t from, uint64_t to,
                                  unsigned n);
-/* The chain with a delta behind it or, from being 0, a new base instead of it;
- * to be cleared. */
-struct snapshot_manifest chain_with(const struct snapshot_manifest *chain,
-                                    const struct snapshot_file *file);
 /* Write, and make it the next version. */
 void chain_take(struct chain_model *m, const char *dir, uint64_t from,
                 uint64_t to, unsigned n);

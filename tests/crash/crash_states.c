@@ -224,7 +224,7 @@ size_t crash_states_n_units(const struct crash_states *s)
     return s->n_units;
 }
 
-bool crash_states_can_spoil(const struct crash_states *s, size_t unit)
+static bool can_spoil(const struct crash_states *s, size_t unit)
 {
     const struct unit *u = &s->units[unit];
     return u->kind == UNIT_SECTOR && s->changes[u->change].in_flight;
@@ -620,7 +620,7 @@ bool crash_choice_next(struct crash_choice *c)
             c->at = 0;
             continue;
         }
-        if (spoils && !crash_states_can_spoil(c->states, (size_t)c->at)) {
+        if (spoils && !can_spoil(c->states, (size_t)c->at)) {
             c->at++;
             continue;
         }

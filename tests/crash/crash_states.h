@@ -30,7 +30,6 @@ struct crash_states;
 struct crash_states *crash_states_new(const struct sim_disk *d);
 void crash_states_free(struct crash_states *s);
 size_t crash_states_n_units(const struct crash_states *s);
-bool crash_states_can_spoil(const struct crash_states *s, size_t unit);
 
 /* Work out the state of these fates, one for each unit. */
 void crash_states_cut(struct crash_states *s, const uint8_t *fates);

@@ -9,7 +9,8 @@
 
 enum { ROUNDS_MAX = 10000, TICK_US = 100000 };
 
-uint32_t log_model_size(uint64_t index, uint64_t term)
+/* Payload bytes of an entry of the scripts, a function of index and term. */
+static uint32_t payload_size(uint64_t index, uint64_t term)
 {
     if (index % 40 == 23) {
         return LOG_MODEL_SEGMENT + 5000; /* more than a segment holds */
@@ -77,7 +78,8 @@ void log_owner_open(struct log_owner *o, struct log_model *m,
                 info.message);
 }
 
-void log_owner_observe(struct log_owner *o)
+/* What the log says now becomes the model's promise. */
+static void observe(struct log_owner *o)
 {
     struct log_model *m = o->model;
     uint64_t durable = raftlog_durable_index(o->log);
@@ -101,7 +103,7 @@ void log_owner_settle(struct log_owner *o)
         /* Every write of the simulated disk ends within this time. */
         writes = sim_clock_step(o->clock, o->clock->now_us + TICK_US / 10);
         raftlog_poll(o->log);
-        log_owner_observe(o);
+        observe(o);
         if (!jobs && !writes && o->jobs.n == 0) {
             return;
         }
@@ -141,7 +143,7 @@ static struct raftlog_entry make_entry(uint64_t index, uint64_t term)
 {
     struct raftlog_entry e = {.term = term,
                               .kind = (uint8_t)(index % 5),
-                              .size = log_model_size(index, term)};
+                              .size = payload_size(index, term)};
     uint8_t *data = block_new(e.size);
     crash_check(data != NULL, NULL);
     for (uint32_t i = 0; i < e.size; i++) {
@@ -231,8 +233,7 @@ static int on_scan(void *ctx, uint64_t index, const struct raftlog_entry *e)
     crash_check(e->term < LOG_MODEL_TERMS_MAX &&
                     s->model->before[index][e->term] != 0,
                 "an entry came back that nobody wrote");
-    crash_check(e->kind == index % 5 &&
-                    e->size == log_model_size(index, e->term),
+    crash_check(e->kind == index % 5 && e->size == payload_size(index, e->term),
                 "an entry came back with another kind or size");
     for (uint32_t i = 0; i < e->size; i++) {
         same = same && data[i] == payload_byte(index, e->term, i);

@@ -14,8 +14,7 @@
 enum {
     LOG_MODEL_INDEX_MAX = 256,
     LOG_MODEL_TERMS_MAX = 24,
-    LOG_MODEL_SEGMENT = 16 * 4096,
-    LOG_MODEL_NO_TERM = 0xff
+    LOG_MODEL_SEGMENT = 16 * 4096
 };
 
 struct log_view {
@@ -45,9 +44,6 @@ struct log_owner {
     struct job_list jobs;
 };
 
-/* Payload bytes of an entry of the scripts, a function of index and term. */
-uint32_t log_model_size(uint64_t index, uint64_t term);
-
 /* Open the log in dir: the code of raftlog_open, with its words in info. */
 int log_owner_try_open(struct log_owner *o, struct log_model *m,
                        struct sim_clock *clock, const char *dir,
@@ -62,8 +58,6 @@ void log_owner_close(struct log_owner *o);
 /* Jobs and writes until nothing goes on by itself; then the model holds what
  * the log promises. Bounded. */
 void log_owner_settle(struct log_owner *o);
-/* What the log says now becomes the model's promise. */
-void log_owner_observe(struct log_owner *o);
 void log_owner_tick(struct log_owner *o); /* 100 ms later, and settle */
 
 /* Append n entries from `first` on, of this term, without waiting. */

@@ -40,7 +40,8 @@ void cluster_sleep_ms(unsigned ms)
     }
 }
 
-const char *cluster_program(void)
+/* The program under test. */
+static const char *program_path(void)
 {
     const char *program = getenv("CONCORDKV_PROGRAM");
 #ifdef CLUSTER_PROGRAM
@@ -296,7 +297,7 @@ void cluster_node_start_with(struct cluster *c, unsigned i,
     snprintf(id, sizeof id, "%u", i + 1);
     snprintf(client, sizeof client, "127.0.0.1:%u", (unsigned)n->client_port);
     snprintf(peer, sizeof peer, "127.0.0.1:%u", (unsigned)n->peer_port);
-    argv[k++] = cluster_program();
+    argv[k++] = program_path();
     argv[k++] = "--id", argv[k++] = id;
     argv[k++] = "--data-dir", argv[k++] = n->data_dir;
     argv[k++] = "--listen-client", argv[k++] = client;

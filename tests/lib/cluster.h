@@ -53,9 +53,6 @@ struct cluster {
     bool failed; /* keep the directory */
 };
 
-/* The program under test. */
-const char *cluster_program(void);
-
 /* Choose ports and directories; nothing runs yet. */
 void cluster_open(struct cluster *c, const struct cluster_options *options);
 /* Kill what runs and remove the directory. */
@@ -101,8 +98,6 @@ uint64_t cluster_info_u64(const struct cluster *c, unsigned i,
 bool cluster_info_field(const char *text, const char *field, char *value,
                         size_t size);
 
-/* The running, unpaused node that says it leads, in the highest term; -1. */
-int cluster_leader(const struct cluster *c);
 /* Wait until some node leads and takes a write. */
 unsigned cluster_wait_leader(struct cluster *c);
 /* Wait until a number in node i's INFO is at least this. */

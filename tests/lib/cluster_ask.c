@@ -93,7 +93,8 @@ uint64_t cluster_info_u64(const struct cluster *c, unsigned i,
                : 0;
 }
 
-int cluster_leader(const struct cluster *c)
+/* The running, unpaused node that says it leads, in the highest term; -1. */
+static int leader_of(const struct cluster *c)
 {
     uint64_t best_term = 0;
     int best = -1;
@@ -118,7 +119,7 @@ unsigned cluster_wait_leader(struct cluster *c)
     uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
 
     while (cluster_now_us() < end) {
-        int leader = cluster_leader(c);
+        int leader = leader_of(c);
         redisContext *r =
             leader < 0 ? NULL : cluster_try_connect(c, (unsigned)leader, 2000);
         /* Committed in its term, or this would not be answered. */
@@ -128,7 +129,7 @@ unsigned cluster_wait_leader(struct cluster *c)
         if (r != NULL) {
             redisFree(r);
         }
-        if (ok && cluster_leader(c) == leader) {
+        if (ok && leader_of(c) == leader) {
             return (unsigned)leader;
         }
         for (unsigned i = 0; i < c->n_nodes; i++) {

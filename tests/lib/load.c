@@ -366,17 +366,17 @@ uint64_t load_gap_us(const struct load *l)
     return gap > since ? gap : since;
 }
 
-uint64_t load_acked(const struct load *l)
+static uint64_t n_acked(const struct load *l)
 {
     return __atomic_load_n(&l->n_acked, __ATOMIC_RELAXED);
 }
 
 void load_wait_acked(struct load *l, uint64_t more)
 {
-    uint64_t goal = load_acked(l) + more;
+    uint64_t goal = n_acked(l) + more;
     uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
 
-    while (load_acked(l) < goal) {
+    while (n_acked(l) < goal) {
         if (cluster_now_us() > end) {
             cluster_fail(l->cluster,
                          "%llu more writes were not acknowledged in %d ms",

@@ -49,7 +49,6 @@ void load_free(struct load *l);
 uint64_t load_last_ack_us(const struct load *l);
 void load_reset_gap(struct load *l);
 uint64_t load_gap_us(const struct load *l);
-uint64_t load_acked(const struct load *l);
 /* Wait until so many more writes are acknowledged. */
 void load_wait_acked(struct load *l, uint64_t more);
 /* Stop, wait for one state on all running nodes, verify, free. The test ends

@@ -19,7 +19,8 @@ static long now_ms(void)
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-const char *screen_row(const struct screen *s, int row)
+/* Row as text without blanks at its end, valid until the next call. */
+static const char *row_text(const struct screen *s, int row)
 {
     static char text[SCREEN_COLUMNS_MAX * 4 + 1];
     size_t size = 0;
@@ -35,19 +36,20 @@ const char *screen_row(const struct screen *s, int row)
     return text;
 }
 
-void screen_dump(const struct screen *s)
+/* All rows on stderr. */
+static void dump(const struct screen *s)
 {
     fprintf(stderr, "---- the screen, cursor in row %d, column %d\n", s->row,
             s->column);
     for (int i = 0; i < SCREEN_ROWS; i++) {
-        fprintf(stderr, "|%s\n", screen_row(s, i));
+        fprintf(stderr, "|%s\n", row_text(s, i));
     }
 }
 
 bool screen_has(const struct screen *s, const char *words)
 {
     for (int i = 0; i < SCREEN_ROWS; i++) {
-        if (strstr(screen_row(s, i), words) != NULL) {
+        if (strstr(row_text(s, i), words) != NULL) {
             return true;
         }
     }
@@ -58,7 +60,7 @@ static void screen_fail(const struct screen *s, const char *what,
                         const char *words)
 {
     fprintf(stderr, "%s: '%s'\n", what, words);
-    screen_dump(s);
+    dump(s);
     kill(s->pid, SIGKILL);
     abort();
 }
@@ -235,7 +237,8 @@ static void put_byte(struct screen *s, char c)
     }
 }
 
-void screen_put(struct screen *s, const char *data, size_t size)
+/* Take bytes of the program's output. */
+static void put_bytes(struct screen *s, const char *data, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         put_byte(s, data[i]);
@@ -284,7 +287,7 @@ static bool screen_read(struct screen *s, int timeout_ms)
     if (n <= 0) {
         return false; /* EIO: the last one has closed the terminal */
     }
-    screen_put(s, data, (size_t)n);
+    put_bytes(s, data, (size_t)n);
     return true;
 }
 
@@ -302,7 +305,7 @@ void screen_expect(struct screen *s, const char *words)
 void screen_expect_line(struct screen *s, const char *line)
 {
     long until = now_ms() + SCREEN_WAIT_MS;
-    while (strcmp(screen_row(s, s->row), line) != 0) {
+    while (strcmp(row_text(s, s->row), line) != 0) {
         if (now_ms() >= until) {
             screen_fail(s, "the cursor's line did not become", line);
         }

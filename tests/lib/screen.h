@@ -37,13 +37,6 @@ void screen_expect_line(struct screen *s, const char *line);
 /* Wait for the program's end; its exit status. */
 int screen_wait(struct screen *s);
 
-/* Row as text without blanks at its end, valid until the next call. */
-const char *screen_row(const struct screen *s, int row);
 bool screen_has(const struct screen *s, const char *words);
-/* All rows on stderr. */
-void screen_dump(const struct screen *s);
-
-/* Take bytes of the program's output; for the screen's own test. */
-void screen_put(struct screen *s, const char *data, size_t size);
 
 #endif

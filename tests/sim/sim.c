@@ -125,13 +125,3 @@ struct sim_node *sim_leader(struct sim *sim)
     }
     return leader;
 }
-
-unsigned sim_n_up(const struct sim *sim)
-{
-    unsigned n = 0;
-
-    for (unsigned id = 1; id <= sim->options.n_nodes; id++) {
-        n += sim->nodes[id].up;
-    }
-    return n;
-}

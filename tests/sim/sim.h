@@ -491,6 +491,5 @@ void sim_fail(struct sim *sim, const char *format, ...)
 void sim_trace(struct sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct sim_node *sim_leader(struct sim *sim); /* of the highest term; NULL */
-unsigned sim_n_up(const struct sim *sim);
 
 #endif

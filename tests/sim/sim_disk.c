@@ -548,15 +548,3 @@ int sim_disk_byte(const struct sim_disk *d, const char *path, uint64_t offset)
 
     return inode != NULL && offset < inode->size ? inode->data[offset] : -1;
 }
-
-uint64_t sim_disk_unsynced(const struct sim_disk *d, const char *path)
-{
-    struct sim_inode *inode = sim_disk_find(d, path);
-    uint64_t bytes = 0;
-
-    for (struct sim_change_data *c = inode != NULL ? inode->first : NULL;
-         c != NULL; c = c->next) {
-        bytes += c->size;
-    }
-    return bytes;
-}

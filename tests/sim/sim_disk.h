@@ -137,7 +137,5 @@ size_t sim_disk_n_files(const struct sim_disk *d);
 const char *sim_disk_file(const struct sim_disk *d, size_t i, uint64_t *size);
 /* A byte of a file as programs see it; -1: no such byte. */
 int sim_disk_byte(const struct sim_disk *d, const char *path, uint64_t offset);
-/* Bytes of unsynced writes of a file; 0 also when it is not there. */
-uint64_t sim_disk_unsynced(const struct sim_disk *d, const char *path);
 
 #endif

@@ -491,26 +491,6 @@ void sim_net_heal(struct sim_net *net)
     }
 }
 
-bool sim_net_any_cut(const struct sim_net *net)
-{
-    for (unsigned a = 1; a <= net->n_nodes; a++) {
-        for (unsigned b = 1; b <= net->n_nodes; b++) {
-            if (net->cut[a][b]) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-bool sim_net_connected(const struct sim_net *net, unsigned a, unsigned b)
-{
-    const struct sim_net_link *link =
-        a < b ? &net->link[a][b] : &net->link[b][a];
-
-    return link->connected;
-}
-
 bool sim_net_told(const struct sim_net *net, unsigned node, unsigned peer)
 {
     const struct sim_net_link *link =

@@ -116,11 +116,9 @@ void sim_net_pause(struct sim_net *net, unsigned node, bool paused);
 
 void sim_net_cut(struct sim_net *net, unsigned from, unsigned to, bool cut);
 void sim_net_heal(struct sim_net *net);
-bool sim_net_any_cut(const struct sim_net *net);
 /* Break the link of two nodes; it connects again by itself. */
 void sim_net_break(struct sim_net *net, unsigned a, unsigned b);
 /* Whether `node` was told that its link to `peer` is up. */
 bool sim_net_told(const struct sim_net *net, unsigned node, unsigned peer);
-bool sim_net_connected(const struct sim_net *net, unsigned a, unsigned b);
 
 #endif
