@@ -212,8 +212,9 @@ struct sim_ledger_entry *sim_check_entry(struct sim_check *c, uint64_t index);
 unsigned sim_check_holders(struct sim *sim, uint64_t index, unsigned except);
 /* Whether the node was seen to lead in a term above this one. */
 bool sim_check_led(const struct sim *sim, unsigned id, uint64_t above);
-/* After each event of a node. */
+/* After each event of a node; in the middle of the one that elects it. */
 void sim_check_node(struct sim_node *n);
+void sim_check_elected(struct sim_node *n);
 /* When it was started, before it runs. */
 void sim_check_started(struct sim_node *n);
 void sim_check_crashed(struct sim_node *n);

@@ -505,6 +505,17 @@ static void check_durable(struct sim_node *n)
     }
 }
 
+/* When it is elected, even if it dies in the same event: what it wrote as a
+ * leader stays. */
+void sim_check_elected(struct sim_node *n)
+{
+    if (n->replica != NULL && !n->was_leader) {
+        check_leader(n, replica_term(n->replica));
+        check_complete(n, true);
+        n->was_leader = true;
+    }
+}
+
 void sim_check_node(struct sim_node *n)
 {
     struct replica *r = n->replica;
@@ -532,9 +543,7 @@ void sim_check_node(struct sim_node *n)
     /* Before anything is committed: it may lack what was lost. */
     if (leads) {
         check_leader(n, replica_term(r));
-        if (!n->was_leader) {
-            check_complete(n, true);
-        }
+        sim_check_elected(n);
     }
     n->was_leader = leads;
     if (commit > n->commit_checked) {

@@ -148,6 +148,9 @@ static void io_trace(void *ctx, enum trace_level level, const char *line)
 
     (void)level;
     sim_trace(n->sim, "n%u %s", n->id, line);
+    if (strncmp(line, "leader term=", 12) == 0) {
+        sim_check_elected(n);
+    }
     if (!n->dying) {
         cover_line(line);
         sim_aim_trace(n, line);
