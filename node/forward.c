@@ -3,8 +3,8 @@
  *
  * Every write of this node has the next id and stands in a ring in the order of
  * ids. One place, next_id, divides it: what is below was proposed or forwarded
- * in sent_term, the rest waits. Everything goes out in order, so the place moves
- * back to send again, never around single writes.
+ * in sent_term, the rest waits. Everything goes out in order, so the place
+ * moves back to send again, never around single writes.
  *
  * Happy path: the write is proposed here (we lead) or forwarded, and answered
  * when its entry is applied here, or a little earlier by the leader's result.

@@ -19,10 +19,20 @@ awk '
             for (i = 1; i <= n_places; i++)
                 if (file ~ pattern[i]) {
                     known[file] = i
+                    used[i] = 1
                     break
                 }
         }
         return known[file]
+    }
+    # A pattern that has lost its files would let others through unseen.
+    function check_patterns(  i) {
+        for (i = 1; i <= n_places; i++)
+            if (!used[i]) {
+                printf "tests/tidy/floors.txt: \"%s\" places no file\n", \
+                       source[i]
+                n_bad++
+            }
     }
     function complain(words) {
         printf "%s:%d: %s\n", FILENAME, FNR, words
@@ -31,7 +41,8 @@ awk '
     FNR == NR {
         if ($1 == "place")
             for (i = 4; i <= NF; i++) {
-                pattern[++n_places] = glob_to_regex($i)
+                source[++n_places] = $i
+                pattern[n_places] = glob_to_regex($i)
                 floor[n_places] = $2
                 part[n_places] = $3
             }
@@ -77,6 +88,7 @@ awk '
             complain("<" name "> is not for " part[me])
     }
     END {
+        check_patterns()
         printf "%d includes of %d files checked, %d wrong\n", n_includes,
                n_files, n_bad
         # Too little work is no pass.
