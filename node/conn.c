@@ -38,8 +38,11 @@ void conn_close(struct conn *c)
     if (c->session != NULL) {
         session_close(c->session);
         c->session = NULL;
+        s->stats.n_clients--;
     }
-    s->stats.n_clients--;
+    if (c->refused) {
+        s->n_refused_here--;
+    }
     s->stats.query_bytes -= c->in_counted;
     uv_close((uv_handle_t *)&c->tcp, closed);
 }
@@ -403,6 +406,12 @@ static void refuse(struct conn *c)
     c->server->stats.n_refused++;
     /* A fresh socket takes these few bytes or is not worth waiting for. */
     uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+    if (c->server->n_refused_here >= CONN_REFUSED_MAX) {
+        conn_close(c); /* The words may be lost with it. */
+        return;
+    }
+    c->refused = true;
+    c->server->n_refused_here++;
     linger(c);
 }
 
@@ -423,13 +432,12 @@ void conn_accept(struct server *s)
     c->tcp.data = c;
     s->n_handles++;
     LIST_INSERT_HEAD(&s->all, c, all);
-    s->stats.n_clients++;
     if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) != 0) {
         conn_close(c);
         return;
     }
     listen_tune(&c->tcp, 60, 0);
-    if (s->stats.n_clients > s->options.max_clients) {
+    if (s->stats.n_clients >= s->options.max_clients) {
         refuse(c);
         return;
     }
@@ -438,6 +446,7 @@ void conn_accept(struct server *s)
         conn_close(c);
         return;
     }
+    s->stats.n_clients++;
     listen_peer_name(&c->tcp, name);
     listen_own_name(&c->tcp, own);
     session_set_address(c->session, name, own);

@@ -20,7 +20,8 @@ enum {
     CONN_SCRATCH_BYTES = 128 * 1024,
     CONN_CHUNK_BYTES = 256 * 1024, /* lent to one uv_write */
     CONN_LINGER_MS = 1000,
-    CONN_SWEEP_MS = 500
+    CONN_SWEEP_MS = 500,
+    CONN_REFUSED_MAX = 64 /* beyond max_clients, told so and lingering */
 };
 
 enum conn_state { CONN_OPEN, CONN_FINISHING, CONN_LINGER, CONN_CLOSED };
@@ -41,6 +42,7 @@ struct conn {
     bool reading;         /* uv_read_start is in effect */
     bool dirty;           /* in server->dirty */
     bool eof;             /* the client sends no more; it may still read */
+    bool refused;         /* in server->n_refused_here */
     size_t in_counted;    /* of `in`, in server->stats.query_bytes */
     uint64_t read_ms;     /* last bytes from the client, or its end */
     uint64_t progress_ms; /* last time that it took reply bytes, or none
@@ -61,6 +63,7 @@ struct server {
     bool stopped_accepting, stopped_reading, closing;
     bool resumed; /* a paused connection gave requests to its session */
     unsigned n_handles;
+    unsigned n_refused_here; /* they count for no limit but their own */
     uint8_t scratch[CONN_SCRATCH_BYTES];
 };
 

@@ -322,6 +322,50 @@ static void test_limits_silent_client_goes_when_asked_for(void **state)
     close(fd);
 }
 
+/* Whether a new client is served; the refused one stays open, as it would with
+ * a client that does not look at its socket. */
+static bool is_let_in(int *fd)
+{
+    static const char refusal[] = "-ERR max number of clients reached\r\n";
+    char reply[64];
+    ssize_t n;
+    *fd = client();
+    put(*fd, TEXT("PING\r\n"));
+    n = recv(*fd, reply, sizeof reply - 1, 0);
+    reply[n > 0 ? n : 0] = '\0';
+    if (strcmp(reply, "+PONG\r\n") != 0 && strcmp(reply, refusal) != 0) {
+        cluster_fail(&cluster, "\"%s\" is no answer to a new client", reply);
+    }
+    return reply[0] == '+';
+}
+
+/* Those that were refused take nobody's place while they go. */
+static void test_limits_of_clients_lets_in_when_one_has_gone(void **state)
+{
+    enum { N_KEPT = 8, TRIES_MAX = 1000 };
+    int kept[N_KEPT], first, fd;
+    int n_tries = 0;
+    (void)state;
+    set("max-clients", "2");
+    assert_true(is_let_in(&first));
+    for (int i = 0; i < N_KEPT; i++) {
+        assert_false(is_let_in(&kept[i]));
+    }
+    close(first);
+    while (!is_let_in(&fd) && n_tries < TRIES_MAX) {
+        close(kept[n_tries % N_KEPT]);
+        kept[n_tries++ % N_KEPT] = fd;
+        usleep(5000);
+    }
+    assert_in_range(n_tries, 0, TRIES_MAX - 1);
+    close(fd);
+    for (int i = 0; i < N_KEPT; i++) {
+        close(kept[i]);
+    }
+    assert_serving();
+    set("max-clients", "10000");
+}
+
 /* A pipeline without end: taken in as it is worked off, nothing is lost. */
 static void test_limits_backlog_waits_in_the_socket(void **state)
 {
@@ -430,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_limits_of_all_slow_readers_together),
         cmocka_unit_test(test_limits_killed_slow_reader_goes_at_once),
         cmocka_unit_test(test_limits_silent_client_goes_when_asked_for),
+        cmocka_unit_test(test_limits_of_clients_lets_in_when_one_has_gone),
         cmocka_unit_test(test_limits_backlog_waits_in_the_socket),
         cmocka_unit_test(test_limits_client_gone_in_mid_pipeline_costs_nothing),
         cmocka_unit_test(test_limits_pipe_into_a_socket_gets_its_replies),
