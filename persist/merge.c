@@ -8,24 +8,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct source {
     struct snapshot_reader *reader;
     struct snapshot_record record;
     bool has_record;
 };
-
-static int compare(struct bytes a, struct bytes b)
-{
-    size_t n = a.size < b.size ? a.size : b.size;
-    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
-
-    if (order != 0) {
-        return order;
-    }
-    return a.size < b.size ? -1 : a.size > b.size;
-}
 
 static int advance(struct source *s, struct err_info *info)
 {
@@ -57,8 +45,8 @@ static unsigned smallest(const struct source *sources, unsigned n)
 
     for (unsigned i = 0; i < n; i++) {
         if (sources[i].has_record &&
-            (best == n ||
-             compare(sources[i].record.key, sources[best].record.key) <= 0)) {
+            (best == n || bytes_compare(sources[i].record.key,
+                                        sources[best].record.key) <= 0)) {
             best = i;
         }
     }
@@ -74,7 +62,7 @@ static int pass(struct source *sources, unsigned n, unsigned best,
 
     for (unsigned i = 0; rv == 0 && i < n; i++) {
         if (i != best && sources[i].has_record &&
-            compare(sources[i].record.key, key) == 0) {
+            bytes_compare(sources[i].record.key, key) == 0) {
             rv = advance(&sources[i], info);
         }
     }

@@ -119,13 +119,10 @@ uint64_t run_file_bytes_max(const struct run *r)
 
 static int compare_keys(const struct run_item *a, const struct run_item *b)
 {
-    uint32_t n = a->key_size < b->key_size ? a->key_size : b->key_size;
-    int order = n == 0 ? 0 : memcmp(a->key, b->key, n);
+    struct bytes x = {a->key, a->key_size};
+    struct bytes y = {b->key, b->key_size};
 
-    if (order != 0) {
-        return order;
-    }
-    return a->key_size < b->key_size ? -1 : a->key_size > b->key_size;
+    return bytes_compare(x, y);
 }
 
 static int by_key_and_seq(const void *a, const void *b)

@@ -180,4 +180,16 @@ struct bytes {
     size_t size;
 };
 
+/* Order as unsigned bytes, a shorter one first: negative, 0, positive. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t n = a.size < b.size ? a.size : b.size;
+    int order = n == 0 ? 0 : memcmp(a.data, b.data, n);
+
+    if (order != 0) {
+        return order;
+    }
+    return a.size < b.size ? -1 : a.size > b.size;
+}
+
 #endif

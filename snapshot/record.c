@@ -161,14 +161,5 @@ uint8_t snapshot_record_rank(enum snapshot_record_kind kind)
 int snapshot_key_compare(uint8_t rank_a, struct bytes a, uint8_t rank_b,
                          struct bytes b)
 {
-    size_t n = a.size < b.size ? a.size : b.size;
-    int rv = rank_a - rank_b;
-
-    if (rv == 0 && n > 0) {
-        rv = memcmp(a.data, b.data, n);
-    }
-    if (rv == 0 && a.size != b.size) {
-        rv = a.size < b.size ? -1 : 1;
-    }
-    return rv;
+    return rank_a != rank_b ? rank_a - rank_b : bytes_compare(a, b);
 }

@@ -89,7 +89,7 @@ struct snapshot_manifest {
 /* ---- writing --------------------------------------------------------------
  * new; add records in strictly ascending (META first, then key) order; finish.
  * The file is written under dir/incoming/ and finish syncs it; it becomes part
- * of the chain only by snapshot_chain_append/replace. abort removes it. */
+ * of the chain only by snapshot_chain_adopt. abort removes it. */
 struct snapshot_writer;
 /* meta is copied (configuration too); dir is one that snapshot_chain_open has
  * been called for. Errors: ERR_INVALID unless from < to, ERR_TOOBIG
@@ -132,8 +132,7 @@ int snapshot_file_verify(const char *path, const struct snapshot_file *expected,
                          const uint8_t cluster_id[SNAPSHOT_CLUSTER_ID_SIZE],
                          struct err_info *info);
 
-/* ---- the chain of a node: dir = data/snapshots
- * -----------------------------*/
+/* ---- the chain of a node: dir = data/snapshots ----------------------------*/
 void snapshot_manifest_clear(struct snapshot_manifest *m);
 /* Here and below an out parameter is overwritten, not cleared first. */
 int snapshot_manifest_copy(struct snapshot_manifest *to,

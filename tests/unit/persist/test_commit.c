@@ -167,6 +167,23 @@ static void test_commit_rest_of_a_full_write_keeps_its_time(void **state)
     free(value);
 }
 
+/* A program that clears incremental_running keeps the time itself. */
+static void test_commit_interval_counts_while_the_field_is_set(void **state)
+{
+    struct fixture *x = *state;
+    uint64_t interval_ns = INCREMENTAL_SYNC_INTERVAL * UINT64_C(1000000000);
+    struct wal_private *w;
+    uint64_t at_ns;
+    still_ns = 1;
+    w = open_with(x, false, read_still_ns, false);
+    append(w, "key", "1");
+    still_ns += interval_ns;
+    assert_false(commit_due(w, still_ns, &at_ns));
+    assert_true(at_ns == UINT64_MAX);
+    assert_int_equal(wal_start_incremental_sync(&x->wal, NULL), 0);
+    assert_true(commit_due(w, still_ns, &at_ns));
+}
+
 /* ---- where a base of the program's own keys may stand
  * ----------------------*/
 
@@ -270,6 +287,7 @@ int main(void)
         fixture_test(test_commit_large_value_stands_between_small_ones),
         fixture_test(test_commit_file_of_a_large_value_may_take_its_time),
         fixture_test(test_commit_rest_of_a_full_write_keeps_its_time),
+        fixture_test(test_commit_interval_counts_while_the_field_is_set),
         fixture_test(test_commit_refused_append_lowers_the_cut),
         fixture_test(test_commit_append_beside_the_first_base_stays),
     };
