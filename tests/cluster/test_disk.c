@@ -24,6 +24,21 @@ enum {
 
 static char value[VALUE_BYTES + 1];
 
+static void start_on_small_disk(struct cluster *c,
+                                struct cluster_options *options,
+                                struct small_disk *disk, unsigned mb)
+{
+    char why[400] = "";
+
+    if (!small_disk_open(disk, mb, why, sizeof why)) {
+        fail_msg("no small file system can be had here: %s", why);
+    }
+    options->parent = disk->dir.path;
+    cluster_open(c, options);
+    cluster_start(c);
+    memset(value, 'v', VALUE_BYTES);
+}
+
 /* Write keys until one is refused. Returns how many were acknowledged; the
  * words of the refusal go to error. */
 static unsigned write_until_refused(struct cluster *c, unsigned node,
@@ -98,17 +113,11 @@ test_full_disk_refuses_writes_serves_reads_and_recovers(void **state)
                                                NULL}};
     struct small_disk disk;
     struct cluster c;
-    char why[400] = "", error[200];
+    char error[200];
     unsigned n_acked;
     (void)state;
 
-    if (!small_disk_open(&disk, DISK_MB, why, sizeof why)) {
-        fail_msg("no small file system can be had here: %s", why);
-    }
-    options.parent = disk.dir.path;
-    cluster_open(&c, &options);
-    cluster_start(&c);
-    memset(value, 'v', VALUE_BYTES);
+    start_on_small_disk(&c, &options, &disk, DISK_MB);
     small_disk_leave(&disk, (uint64_t)ROOM_MB << 20);
 
     n_acked = write_until_refused(&c, 0, error, sizeof error);
@@ -142,16 +151,9 @@ static void test_full_disk_never_comes_of_overwrites(void **state)
     struct small_disk disk;
     struct cluster c;
     redisContext *r;
-    char why[400] = "";
     (void)state;
 
-    if (!small_disk_open(&disk, DISK_MB, why, sizeof why)) {
-        fail_msg("no small file system can be had here: %s", why);
-    }
-    options.parent = disk.dir.path;
-    cluster_open(&c, &options);
-    cluster_start(&c);
-    memset(value, 'v', VALUE_BYTES);
+    start_on_small_disk(&c, &options, &disk, DISK_MB);
     r = cluster_connect(&c, 0);
     for (unsigned n = 0; n * VALUE_BYTES < 4u * DISK_MB << 20; n++) {
         redisReply *reply = redisCommand(r, "SET k%u %s", n % 20, value);
@@ -180,16 +182,9 @@ static void test_full_disk_comes_before_retention(void **state)
     struct cluster c;
     redisReply *reply;
     redisContext *r;
-    char why[400] = "";
     (void)state;
 
-    if (!small_disk_open(&disk, RETAINED_MB, why, sizeof why)) {
-        fail_msg("no small file system can be had here: %s", why);
-    }
-    options.parent = disk.dir.path;
-    cluster_open(&c, &options);
-    cluster_start(&c);
-    memset(value, 'v', VALUE_BYTES);
+    start_on_small_disk(&c, &options, &disk, RETAINED_MB);
     r = cluster_connect(&c, 0);
     for (unsigned n = 0; n * VALUE_BYTES < (RETAINED_MB * 3 / 2) << 20;
          n += 4) {
@@ -207,16 +202,9 @@ static void test_full_disk_comes_before_retention(void **state)
     reply = cluster_command(&c, 0, "CONCORDKV COMPACT");
     assert_int_equal(reply->type, REDIS_REPLY_INTEGER);
     freeReplyObject(reply);
-    reply = cluster_command(&c, 0, "CONFIG SET log-retention-s 0");
-    assert_string_equal(reply->str, "OK");
-    freeReplyObject(reply);
-    for (uint64_t end_us = cluster_now_us() + CLUSTER_WAIT_MS * UINT64_C(1000);
-         cluster_info_u64(&c, 0, "log_retained_bytes") > 2 << 20;) {
-        if (cluster_now_us() > end_us) {
-            cluster_fail(&c, "the log is kept although nothing asks for it");
-        }
-        cluster_sleep_ms(20);
-    }
+    cluster_expect(&c, cluster_command(&c, 0, "CONFIG SET log-retention-s 0"),
+                   "OK");
+    cluster_wait_info_at_most(&c, 0, "log_retained_bytes", 2 << 20);
     cluster_close(&c);
     small_disk_close(&disk);
 }

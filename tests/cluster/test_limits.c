@@ -237,28 +237,6 @@ static int slow_reader(unsigned n)
     return fd;
 }
 
-static bool comes(const char *field, bool (*right)(uint64_t now, uint64_t than),
-                  uint64_t than)
-{
-    for (unsigned i = 0; i < 200; i++) {
-        if (right(cluster_info_u64(&cluster, 0, field), than)) {
-            return true;
-        }
-        cluster_sleep_ms(50);
-    }
-    return false;
-}
-
-static bool above(uint64_t now, uint64_t than)
-{
-    return now > than;
-}
-
-static bool at_most(uint64_t now, uint64_t than)
-{
-    return now <= than;
-}
-
 static void set(const char *name, const char *value)
 {
     cluster_expect(
@@ -276,17 +254,17 @@ static void test_limits_of_all_slow_readers_together(void **state)
     for (unsigned i = 0; i < 60; i++) {
         fds[i] = slow_reader(200);
     }
-    assert_true(comes("output_bytes", above, 1024 * 1024));
+    cluster_wait_info(&cluster, 0, "output_bytes", 1024 * 1024 + 1);
     set("outputs-bytes-max", "1m");
-    assert_true(comes("slow_clients_closed", above, closed));
-    assert_true(comes("output_bytes", at_most, 1024 * 1024));
+    cluster_wait_info(&cluster, 0, "slow_clients_closed", closed + 1);
+    cluster_wait_info_at_most(&cluster, 0, "output_bytes", 1024 * 1024);
     assert_serving();
     for (unsigned i = 0; i < 60; i++) {
         close(fds[i]);
     }
     set("outputs-bytes-max", "2g");
     set("client-write-timeout-ms", "3000");
-    assert_true(comes("connected_clients", at_most, 2));
+    cluster_wait_info_at_most(&cluster, 0, "connected_clients", 2);
 }
 
 static void test_limits_killed_slow_reader_goes_at_once(void **state)
@@ -296,11 +274,11 @@ static void test_limits_killed_slow_reader_goes_at_once(void **state)
     (void)state;
     set("client-write-timeout-ms", "60000");
     fd = slow_reader(200);
-    assert_true(comes("output_bytes", above, 0));
+    cluster_wait_info(&cluster, 0, "output_bytes", 1);
     reply = cluster_ask(&cluster, bystander, "CLIENT KILL TYPE normal");
     assert_true(reply->integer >= 1);
     freeReplyObject(reply);
-    assert_true(comes("connected_clients", at_most, 2));
+    cluster_wait_info_at_most(&cluster, 0, "connected_clients", 2);
     close(fd);
     set("client-write-timeout-ms", "3000");
 }

@@ -100,9 +100,11 @@ bool cluster_info_field(const char *text, const char *field, char *value,
 
 /* Wait until some node leads and takes a write. */
 unsigned cluster_wait_leader(struct cluster *c);
-/* Wait until a number in node i's INFO is at least this. */
+/* Wait until a number in node i's INFO is at least, or at most, this. */
 void cluster_wait_info(struct cluster *c, unsigned i, const char *field,
                        uint64_t least);
+void cluster_wait_info_at_most(struct cluster *c, unsigned i, const char *field,
+                               uint64_t most);
 /* Wait until node i has applied at least index. */
 void cluster_wait_applied(struct cluster *c, unsigned i, uint64_t index);
 /* Wait until all running nodes stand at one applied index with one state hash;

@@ -144,18 +144,40 @@ unsigned cluster_wait_leader(struct cluster *c)
     cluster_fail(c, "no leader after %d ms", CLUSTER_WAIT_MS);
 }
 
-void cluster_wait_info(struct cluster *c, unsigned i, const char *field,
-                       uint64_t least)
+/* Until the number is within these bounds. */
+static void wait_info_within(struct cluster *c, unsigned i, const char *field,
+                             uint64_t least, uint64_t most)
 {
     uint64_t end = cluster_now_us() + (uint64_t)CLUSTER_WAIT_MS * 1000;
+    char value[64];
 
-    while (cluster_info_u64(c, i, field) < least) {
+    for (;;) {
+        if (cluster_info(c, i, field, value, sizeof value)) {
+            uint64_t now = strtoull(value, NULL, 10);
+            if (now >= least && now <= most) {
+                return;
+            }
+        }
         if (cluster_now_us() > end) {
-            cluster_fail(c, "%s of node %u is below %llu after %d ms", field,
-                         i + 1, (unsigned long long)least, CLUSTER_WAIT_MS);
+            cluster_fail(c,
+                         "%s of node %u is not within %llu..%llu after %d ms",
+                         field, i + 1, (unsigned long long)least,
+                         (unsigned long long)most, CLUSTER_WAIT_MS);
         }
         cluster_sleep_ms(2);
     }
+}
+
+void cluster_wait_info(struct cluster *c, unsigned i, const char *field,
+                       uint64_t least)
+{
+    wait_info_within(c, i, field, least, UINT64_MAX);
+}
+
+void cluster_wait_info_at_most(struct cluster *c, unsigned i, const char *field,
+                               uint64_t most)
+{
+    wait_info_within(c, i, field, 0, most);
 }
 
 void cluster_wait_applied(struct cluster *c, unsigned i, uint64_t index)

@@ -184,6 +184,16 @@ void solo_reopen(struct solo *s)
     open_replica(s);
 }
 
+void solo_reopen_blank(struct solo *s)
+{
+    replica_close(s->r);
+    drain_jobs(s);
+    solo_forget(s);
+    temp_dir_remove(&s->dir);
+    temp_dir_make(&s->dir);
+    open_replica(s);
+}
+
 void solo_restart(struct solo *s)
 {
     open_replica(s);
@@ -221,23 +231,37 @@ void solo_turn(struct solo *s)
     replica_flush(s->r);
 }
 
+/* Nothing goes on by itself any more, but for proposals that are gathered: they
+ * wait for a write, but also for a peer or for time. */
+static bool is_at_rest(const struct solo *s)
+{
+    struct raftlog_stats stats;
+    replica_log_stats(s->r, &stats);
+    return stats.pending_bytes == 0 && (s->jobs.n == 0 || s->jobs_held) &&
+           raftlog_hard_state_durable(s->r->log) &&
+           raftlog_persisted_index(s->r->log) ==
+               raftlog_last_index(s->r->log) &&
+           !s->r->log->syncing.active && !s->r->apply_more;
+}
+
 void solo_settle(struct solo *s)
 {
     /* Bounded: a write that takes ten seconds fails the test that waits. */
     for (int i = 0; i < 1000 && !s->fatal; i++) {
-        struct raftlog_stats stats;
         struct pollfd p = {replica_fd(s->r), POLLIN, 0};
         solo_turn(s);
-        replica_log_stats(s->r, &stats);
-        if (stats.pending_bytes == 0 && (s->jobs.n == 0 || s->jobs_held) &&
-            raftlog_hard_state_durable(s->r->log) &&
-            raftlog_persisted_index(s->r->log) ==
-                raftlog_last_index(s->r->log) &&
-            !s->r->log->syncing.active && s->r->n_gathered == 0 &&
-            !s->r->apply_more) {
-            break;
+        if (is_at_rest(s)) {
+            size_t n = s->r->n_gathered;
+            solo_turn(s);
+            if (is_at_rest(s) && s->r->n_gathered == n) {
+                return;
+            }
         }
         poll(&p, 1, 10);
+    }
+    if (!s->fatal) {
+        fprintf(stderr, "the replica does not come to rest\n");
+        abort();
     }
     solo_turn(s);
 }
@@ -253,6 +277,20 @@ void solo_advance(struct solo *s, uint64_t ms)
         }
     }
     solo_settle(s);
+}
+
+void solo_snapshot(struct solo *s)
+{
+    int rv = replica_snapshot(s->r);
+    assert(rv == 0);
+    solo_settle(s);
+}
+
+struct replica_compaction solo_compaction(const struct solo *s)
+{
+    struct replica_compaction c;
+    replica_compaction(s->r, &c);
+    return c;
 }
 
 void solo_connect_all(struct solo *s)

@@ -41,8 +41,11 @@ struct solo {
 
 /* Node `id` of n voters 1..n, in a new directory. */
 void solo_open(struct solo *s, uint64_t id, unsigned n);
-/* Stop cleanly and open again on the same directory. */
+/* Stop cleanly and open again on the same directory, with the options as they
+ * are now. */
 void solo_reopen(struct solo *s);
+/* The same in a new directory. */
+void solo_reopen_blank(struct solo *s);
 /* Open again after the test has abandoned the replica. */
 void solo_restart(struct solo *s);
 void solo_close(struct solo *s); /* removes the directory */
@@ -92,6 +95,9 @@ void solo_stand(struct solo *s);
 void solo_elect(struct solo *s);
 /* Leader of an otherwise quiet cluster, its own entry committed. */
 void solo_lead(struct solo *s);
+/* Take a snapshot, until it is there; asserts that it is begun. */
+void solo_snapshot(struct solo *s);
+struct replica_compaction solo_compaction(const struct solo *s);
 /* Propose SET key value; asserts that it is taken. */
 void solo_propose(struct solo *s, const char *key, const char *value);
 

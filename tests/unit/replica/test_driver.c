@@ -64,14 +64,11 @@ static void test_driver_first_entry_is_the_same_everywhere(void **state)
     assert_int_equal(replica_term(s.r), 1);
     assert_int_equal(raft_voted_for(&s.r->raft), 0);
     /* Another node that was given the members in another order. */
-    replica_close(s.r);
-    temp_dir_remove(&s.dir);
-    temp_dir_make(&s.dir);
     server = s.servers[0];
     s.servers[0] = s.servers[2];
     s.servers[2] = server;
     s.options.id = 2;
-    solo_restart(&s);
+    solo_reopen_blank(&s);
     assert_int_equal(raftlog_scan(s.r->log, 1, 1, keep_entry, &other, &info),
                      0);
     assert_int_equal(other.entry.size, one.entry.size);
@@ -176,8 +173,7 @@ test_driver_applies_but_takes_no_snapshot_ahead_of_disk(void **state)
     assert_true(s.r->raft.last_stored < 4);
     assert_int_equal(replica_snapshot(s.r), ERR_AGAIN);
     solo_settle(&s);
-    assert_int_equal(replica_snapshot(s.r), 0);
-    solo_settle(&s);
+    solo_snapshot(&s);
     assert_int_equal(solo_status(&s).snapshot_index, 4);
     solo_close(&s);
 }
@@ -217,8 +213,7 @@ static void test_driver_snapshot_names_the_applied_configuration(void **state)
     solo_append(&s, 2, 2, 4, 2, 4, "C", 2, 3);
     solo_settle(&s);
     assert_int_equal(s.r->raft.configuration.n, 3);
-    assert_int_equal(replica_snapshot(s.r), 0);
-    solo_settle(&s);
+    solo_snapshot(&s);
     assert_int_equal(s.r->manifest.configuration_index, 4);
     {
         struct raft_configuration conf;
@@ -282,8 +277,7 @@ static void test_driver_snapshot_without_its_log_is_refused(void **state)
     char path[512];
     (void)state;
     solo_follow(&s, 9);
-    assert_int_equal(replica_snapshot(s.r), 0);
-    solo_settle(&s);
+    solo_snapshot(&s);
     close_for_open_again();
     assert_int_equal(open_again(), 0);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -301,8 +295,7 @@ static void test_driver_term_is_not_below_its_snapshot(void **state)
 {
     (void)state;
     solo_follow(&s, 9);
-    assert_int_equal(replica_snapshot(s.r), 0);
-    solo_settle(&s);
+    solo_snapshot(&s);
     assert_int_equal(raftlog_set_hard_state(s.r->log, 1, 3), 0);
     close_for_open_again();
     solo_restart(&s);

@@ -32,11 +32,8 @@ static void open_alone(void)
 {
     memset(value, 'v', VALUE);
     solo_open(&s, 1, 1);
-    replica_close(s.r);
     s.options.segment_bytes = SEGMENT;
-    temp_dir_remove(&s.dir);
-    temp_dir_make(&s.dir);
-    solo_restart(&s);
+    solo_reopen_blank(&s);
     solo_advance(&s, 10);
     assert_true(replica_is_leader(s.r));
     options();
@@ -74,20 +71,12 @@ static void write_files(size_t n)
     }
 }
 
-static struct replica_compaction stats(void)
-{
-    struct replica_compaction c;
-    replica_compaction(s.r, &c);
-    return c;
-}
-
 static void compact(void)
 {
-    struct replica_status st;
     assert_int_equal(replica_compact(s.r), 0);
     pass(0);
-    replica_status(s.r, &st);
-    assert_int_equal(st.snapshot_index, st.applied_index);
+    assert_int_equal(solo_status(&s).snapshot_index,
+                     solo_status(&s).applied_index);
 }
 
 /* Six files, a minute between their ends; all but the last are covered. */
@@ -108,17 +97,17 @@ static void test_retention_by_age_lets_go_of_the_old(void **state)
     compact();
     /* Sealed five, four, three, two and one minute ago. */
     assert_int_equal(n_files(), 3);
-    assert_int_equal(stats().kept_bytes, 2 * SEGMENT);
-    assert_in_range(stats().kept_ms, 2 * MINUTE, 150 * 1000);
+    assert_int_equal(solo_compaction(&s).kept_bytes, 2 * SEGMENT);
+    assert_in_range(solo_compaction(&s).kept_ms, 2 * MINUTE, 150 * 1000);
     pass(20000);
     assert_int_equal(n_files(), 3);
     pass(20000);
     assert_int_equal(n_files(), 2); /* and no snapshot was taken for it */
-    assert_int_equal(stats().n_done, 1);
+    assert_int_equal(solo_compaction(&s).n_done, 1);
     pass(MINUTE);
     assert_int_equal(n_files(), 1);
-    assert_int_equal(stats().kept_bytes, 0);
-    assert_int_equal(stats().n_yielded, 0);
+    assert_int_equal(solo_compaction(&s).kept_bytes, 0);
+    assert_int_equal(solo_compaction(&s).n_yielded, 0);
     solo_close(&s);
 }
 
@@ -211,15 +200,16 @@ static void test_retention_yields_to_a_full_disk(void **state)
     write_files(n + 1);
     solo_settle(&s);
     assert_true(fault_file_disarm());
-    assert_int_equal(stats().n_yielded, 1); /* at once, not by a tick */
+    assert_int_equal(solo_compaction(&s).n_yielded,
+                     1); /* at once, not by a tick */
     pass(0);
     assert_in_range(n_files(), n - 1, n); /* two went, one came */
     assert_false(s.r->log->no_space);
-    assert_int_equal(stats().n_done, 1);
+    assert_int_equal(solo_compaction(&s).n_done, 1);
     n = n_files();
     pass(MINUTE);
     assert_int_equal(n_files(), n);
-    assert_int_equal(stats().n_yielded, 1);
+    assert_int_equal(solo_compaction(&s).n_yielded, 1);
     solo_close(&s);
 }
 
@@ -234,7 +224,7 @@ static void test_retention_yields_only_what_age_keeps(void **state)
     compact();
     s.r->log->no_space = true;
     pass(0);
-    assert_int_equal(stats().n_yielded, 0);
+    assert_int_equal(solo_compaction(&s).n_yielded, 0);
     assert_int_equal(n_files(), 6);
     solo_close(&s);
 }
@@ -243,7 +233,6 @@ static void test_retention_yields_only_what_age_keeps(void **state)
  * the node works. */
 static void test_retention_start_tells_the_core_of_the_newest_part(void **state)
 {
-    struct replica_status st;
     (void)state;
     open_alone();
     s.r->options.log_retention_ms = 3600 * 1000;
@@ -255,28 +244,14 @@ static void test_retention_start_tells_the_core_of_the_newest_part(void **state)
     s.options.loaded_entries_max = 20;
     solo_reopen(&s);
     solo_advance(&s, 10);
-    replica_status(s.r, &st);
-    assert_int_equal(s.r->raft.trail.offset, st.snapshot_index - 20);
+    assert_int_equal(s.r->raft.trail.offset,
+                     solo_status(&s).snapshot_index - 20);
     assert_int_equal(raftlog_first_index(s.r->log), 1);
     assert_int_equal(n_files(), 6);
     solo_propose(&s, "k", value);
     solo_settle(&s);
-    replica_status(s.r, &st);
-    assert_int_equal(st.applied_index, st.last_index);
+    assert_int_equal(solo_status(&s).applied_index, solo_status(&s).last_index);
     solo_close(&s);
-}
-
-/* A follower says that it has not the entry before what was sent. */
-static void reject(uint64_t from, uint64_t index, uint64_t last)
-{
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_APPEND_ENTRIES_RESULT;
-    m.as.raft.type = RAFT_APPEND_ENTRIES_RESULT;
-    m.as.raft.append_entries_result.term = replica_term(s.r);
-    m.as.raft.append_entries_result.rejected = index;
-    m.as.raft.append_entries_result.last_log_index = last;
-    solo_receive(&s, from, &m);
 }
 
 /* The core's trail still has the entries that a follower asks for: it would
@@ -304,8 +279,7 @@ static void test_retention_offers_the_snapshot_for_what_it_let_go(void **state)
     solo_settle(&s);
     solo_ack(&s, 2, replica_term(s.r), raftlog_last_index(s.r->log));
     solo_settle(&s);
-    assert_int_equal(replica_snapshot(s.r), 0);
-    solo_settle(&s);
+    solo_snapshot(&s);
     snapshot = s.r->snapshot_index;
     assert_true(snapshot > 800);
     assert_true(n_files() > 2);
@@ -321,7 +295,7 @@ static void test_retention_offers_the_snapshot_for_what_it_let_go(void **state)
     solo_forget(&s);
     replica_peer(s.r, 3, true);
     for (unsigned i = 0; i < 20; i++) {
-        reject(3, snapshot, 1);
+        solo_reject(&s, 3, replica_term(s.r), snapshot, 1);
         solo_ack(&s, 2, replica_term(s.r), raftlog_last_index(s.r->log));
         solo_advance(&s, 50);
     }
@@ -338,7 +312,7 @@ static void test_retention_offers_the_snapshot_for_what_it_let_go(void **state)
     }
     solo_settle(&s);
     assert_true(solo_count(&s, 3, WIRE_APPEND_ENTRIES) < 3);
-    reject(3, snapshot, 1);
+    solo_reject(&s, 3, replica_term(s.r), snapshot, 1);
     solo_settle(&s);
     heartbeat = solo_last(&s, 3, WIRE_APPEND_ENTRIES);
     assert_non_null(heartbeat);

@@ -102,8 +102,7 @@ static void setup(void)
     solo_lead(&a);
     replica_peer(a.r, 3, false); /* not there: no log is kept for it */
     write_keys(0, N_KEYS);
-    assert_int_equal(replica_snapshot(a.r), 0);
-    solo_settle(&a);
+    solo_snapshot(&a);
     assert_int_equal(solo_status(&a).snapshot_index,
                      solo_status(&a).applied_index);
     replica_peer(a.r, 3, true);
@@ -360,6 +359,14 @@ static void test_backlog_does_not_spin_while_installing(void **state)
     teardown();
 }
 
+/* The leader's next snapshot takes the log below it along. */
+static void snapshot_lets_go(void)
+{
+    solo_snapshot(&a);
+    assert_int_equal(raftlog_first_index(a.r->log),
+                     solo_status(&a).snapshot_index);
+}
+
 /* With hardly any trailing entries each snapshot of the leader would send those
  * who have just installed one back for the next, for as long as it writes. */
 static void test_leader_keeps_its_log_for_who_installs(void **state)
@@ -370,8 +377,7 @@ static void test_leader_keeps_its_log_for_who_installs(void **state)
     first = solo_status(&a).snapshot_index;
     exchange_until(true, NULL);
     write_keys(N_KEYS, 200);
-    assert_int_equal(replica_snapshot(a.r), 0);
-    solo_settle(&a);
+    solo_snapshot(&a);
     assert_true(solo_status(&a).snapshot_index > first + 200 - 10);
     assert_true(raftlog_first_index(a.r->log) <= first + 1);
     b.jobs_held = false;
@@ -383,10 +389,7 @@ static void test_leader_keeps_its_log_for_who_installs(void **state)
     /* It has caught up: the next one lets go. */
     write_keys(N_KEYS + 200, 50);
     exchange(10, NULL);
-    assert_int_equal(replica_snapshot(a.r), 0);
-    solo_settle(&a);
-    assert_int_equal(raftlog_first_index(a.r->log),
-                     solo_status(&a).snapshot_index);
+    snapshot_lets_go();
     teardown();
 }
 
@@ -398,10 +401,7 @@ static void test_leader_keeps_no_log_for_who_is_lost(void **state)
     exchange_until(true, NULL);
     replica_peer(a.r, 3, false);
     write_keys(N_KEYS, 200);
-    assert_int_equal(replica_snapshot(a.r), 0);
-    solo_settle(&a);
-    assert_int_equal(raftlog_first_index(a.r->log),
-                     solo_status(&a).snapshot_index);
+    snapshot_lets_go();
     teardown();
 }
 
@@ -412,10 +412,7 @@ static void test_leader_keeps_no_more_log_than_a_limit(void **state)
     exchange_until(true, NULL);
     a.r->options.snapshot_log_bytes = 10000;
     write_keys(N_KEYS, 200);
-    assert_int_equal(replica_snapshot(a.r), 0);
-    solo_settle(&a);
-    assert_int_equal(raftlog_first_index(a.r->log),
-                     solo_status(&a).snapshot_index);
+    snapshot_lets_go();
     teardown();
 }
 
@@ -436,8 +433,7 @@ static void test_fetch_ends_when_the_log_has_caught_up(void **state)
     assert_true(b.r->commit > wanted);
     solo_advance(&b, 200);
     assert_null(b.r->fetch);
-    assert_int_equal(replica_snapshot(b.r), 0);
-    solo_settle(&b);
+    solo_snapshot(&b);
     teardown();
 }
 
@@ -476,8 +472,7 @@ static void test_offer_unlike_its_manifest_is_refused(void **state)
     (void)state;
     setup();
     write_keys(N_KEYS, 10);
-    assert_int_equal(replica_snapshot(a.r), 0);
-    solo_settle(&a);
+    solo_snapshot(&a);
     for (int i = 0; i < 100 && refused == 0; i++) {
         begin_turn();
         for (size_t j = 0; j < a.n_sent && refused == 0; j++) {

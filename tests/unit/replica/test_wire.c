@@ -12,6 +12,7 @@
 #include "node/wire.h"
 #include "raftlog/block.h"
 #include "tests/lib/golden.h"
+#include "tests/lib/solo.h"
 
 static uint8_t bytes[4096];
 static size_t n_bytes;
@@ -76,21 +77,12 @@ static struct wire_message round_trip(const struct wire_message *m)
     return out;
 }
 
-static struct wire_message raft_message(enum wire_type type)
-{
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = type;
-    m.as.raft.type = (enum raft_message_type)type;
-    return m;
-}
-
 static void test_wire_small_raft_messages_round_trip(void **state)
 {
     struct wire_message m;
     struct wire_message out;
     (void)state;
-    m = raft_message(WIRE_APPEND_ENTRIES_RESULT);
+    m = solo_message(WIRE_APPEND_ENTRIES_RESULT);
     m.as.raft.append_entries_result.term = 7;
     m.as.raft.append_entries_result.rejected = 8;
     m.as.raft.append_entries_result.last_log_index = 9;
@@ -99,7 +91,7 @@ static void test_wire_small_raft_messages_round_trip(void **state)
     assert_int_equal(out.as.raft.append_entries_result.rejected, 8);
     assert_int_equal(out.as.raft.append_entries_result.last_log_index, 9);
 
-    m = raft_message(WIRE_REQUEST_VOTE);
+    m = solo_message(WIRE_REQUEST_VOTE);
     m.as.raft.request_vote.term = 7;
     m.as.raft.request_vote.last_log_index = 8;
     m.as.raft.request_vote.last_log_term = 6;
@@ -109,14 +101,14 @@ static void test_wire_small_raft_messages_round_trip(void **state)
     assert_true(out.as.raft.request_vote.pre_vote);
     assert_false(out.as.raft.request_vote.disrupt_leader);
 
-    m = raft_message(WIRE_REQUEST_VOTE_RESULT);
+    m = solo_message(WIRE_REQUEST_VOTE_RESULT);
     m.as.raft.request_vote_result.term = 7;
     m.as.raft.request_vote_result.vote_granted = true;
     out = round_trip(&m);
     assert_int_equal(out.as.raft.request_vote_result.version, 2);
     assert_true(out.as.raft.request_vote_result.vote_granted);
 
-    m = raft_message(WIRE_TIMEOUT_NOW);
+    m = solo_message(WIRE_TIMEOUT_NOW);
     m.as.raft.timeout_now.term = 7;
     m.as.raft.timeout_now.last_log_index = 8;
     m.as.raft.timeout_now.last_log_term = 6;
@@ -129,15 +121,13 @@ static void test_wire_own_messages_round_trip(void **state)
     struct wire_message m;
     struct wire_message out;
     (void)state;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_BARRIER_PING;
+    m = solo_message(WIRE_BARRIER_PING);
     m.as.barrier.term = 3;
     m.as.barrier.sequence = UINT64_MAX;
     out = round_trip(&m);
     assert_true(out.as.barrier.sequence == UINT64_MAX);
 
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_READ_INDEX_RESULT;
+    m = solo_message(WIRE_READ_INDEX_RESULT);
     m.as.read_index.id = 5;
     m.as.read_index.term = 3;
     m.as.read_index.index = 99;
@@ -148,15 +138,13 @@ static void test_wire_own_messages_round_trip(void **state)
     assert_int_equal(out.as.read_index.index, 99);
     assert_int_equal(out.as.read_index.status, ERR_NOTLEADER);
 
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_READ_INDEX;
+    m = solo_message(WIRE_READ_INDEX);
     m.as.read_index.id = 5;
     m.as.read_index.settle = true;
     out = round_trip(&m);
     assert_true(out.as.read_index.settle);
 
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_SNAPSHOT_FETCH;
+    m = solo_message(WIRE_SNAPSHOT_FETCH);
     memset(m.as.snapshot.range.id, 0xab, SNAPSHOT_ID_SIZE);
     m.as.snapshot.range.offset = 12345;
     m.as.snapshot.range.size = 678;
@@ -165,8 +153,7 @@ static void test_wire_own_messages_round_trip(void **state)
                         SNAPSHOT_ID_SIZE);
     assert_int_equal(out.as.snapshot.range.offset, 12345);
 
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_LEADER_LOST;
+    m = solo_message(WIRE_LEADER_LOST);
     m.as.leader_lost.term = 3;
     m.as.leader_lost.leader_id = 1;
     m.as.leader_lost.last_index = 10;
@@ -180,8 +167,7 @@ static void test_wire_match_round_trips(void **state)
     struct wire_message m;
     struct wire_message out;
     (void)state;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_MATCH;
+    m = solo_message(WIRE_MATCH);
     m.as.match.request_id = 5;
     m.as.match.term = 7;
     out = round_trip(&m);
@@ -201,8 +187,7 @@ static void test_wire_transfer_round_trips(void **state)
     struct wire_message out;
     struct err_info info;
     (void)state;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_TRANSFER;
+    m = solo_message(WIRE_TRANSFER);
     m.as.transfer.request_id = UINT64_MAX;
     m.as.transfer.term = 7;
     m.as.transfer.target = 3;
@@ -227,8 +212,7 @@ static void test_wire_chunk_of_another_size_is_refused(void **state)
     struct wire_message m;
     struct wire_message out;
     (void)state;
-    memset(&m, 0, sizeof m);
-    m.type = WIRE_SNAPSHOT_CHUNK;
+    m = solo_message(WIRE_SNAPSHOT_CHUNK);
     m.as.snapshot.range.size = 4;
     encode(&m, "abcd", 4);
     assert_int_equal(decode(n_bytes, &out), 0);
@@ -242,7 +226,7 @@ static void test_wire_chunk_of_another_size_is_refused(void **state)
 /* An AppendEntries of term 5 behind (index 10, term 3). */
 static struct wire_message append(unsigned n)
 {
-    struct wire_message m = raft_message(WIRE_APPEND_ENTRIES);
+    struct wire_message m = solo_message(WIRE_APPEND_ENTRIES);
     m.as.raft.append_entries.term = 5;
     m.as.raft.append_entries.prev_log_index = 10;
     m.as.raft.append_entries.prev_log_term = 3;
@@ -391,7 +375,7 @@ static void test_wire_configuration_is_checked(void **state)
 
 static void test_wire_snapshot_offer_is_checked(void **state)
 {
-    struct wire_message m = raft_message(WIRE_INSTALL_SNAPSHOT);
+    struct wire_message m = solo_message(WIRE_INSTALL_SNAPSHOT);
     struct wire_message out;
     (void)state;
     m.as.raft.install_snapshot.term = 5;
@@ -414,7 +398,7 @@ static void test_wire_snapshot_offer_is_checked(void **state)
 
 static void test_wire_unknown_type_and_flags_are_refused(void **state)
 {
-    struct wire_message m = raft_message(WIRE_REQUEST_VOTE);
+    struct wire_message m = solo_message(WIRE_REQUEST_VOTE);
     struct wire_message out;
     (void)state;
     m.as.raft.request_vote.term = 1;

@@ -11,6 +11,7 @@
 
 #include "node/wire.h"
 #include "tests/lib/golden.h"
+#include "tests/lib/solo.h"
 
 /* The message, its body behind it, and back. */
 static struct wire_message check(const struct wire_message *m, const void *body,
@@ -32,20 +33,9 @@ static struct wire_message check(const struct wire_message *m, const void *body,
     return out;
 }
 
-static struct wire_message message(enum wire_type type)
-{
-    struct wire_message m;
-    memset(&m, 0, sizeof m);
-    m.type = type;
-    if (type <= WIRE_TIMEOUT_NOW) {
-        m.as.raft.type = (enum raft_message_type)type;
-    }
-    return m;
-}
-
 static void test_wire_entries_are_version_1(void **state)
 {
-    struct wire_message m = message(WIRE_APPEND_ENTRIES);
+    struct wire_message m = solo_message(WIRE_APPEND_ENTRIES);
     struct raft_append_entries *a = &m.as.raft.append_entries;
     struct wire_message out;
     uint8_t body[256];
@@ -67,7 +57,7 @@ static void test_wire_entries_are_version_1(void **state)
 
 static void test_wire_snapshot_messages_are_version_1(void **state)
 {
-    struct wire_message m = message(WIRE_INSTALL_SNAPSHOT);
+    struct wire_message m = solo_message(WIRE_INSTALL_SNAPSHOT);
     struct wire_message out;
     (void)state;
     m.as.raft.install_snapshot.term = 6;
@@ -77,7 +67,7 @@ static void test_wire_snapshot_messages_are_version_1(void **state)
     out = check(&m, "manifest", 8);
     assert_int_equal(out.manifest.size, 8);
 
-    m = message(WIRE_SNAPSHOT_CHUNK);
+    m = solo_message(WIRE_SNAPSHOT_CHUNK);
     memset(m.as.snapshot.range.id, 0xab, SNAPSHOT_ID_SIZE);
     m.as.snapshot.range.offset = 12345;
     m.as.snapshot.range.size = 4;
@@ -87,7 +77,7 @@ static void test_wire_snapshot_messages_are_version_1(void **state)
 
 static void test_wire_forwarding_is_version_1(void **state)
 {
-    struct wire_message m = message(WIRE_FORWARD);
+    struct wire_message m = solo_message(WIRE_FORWARD);
     struct wire_message out;
     (void)state;
     m.as.forward.request_id = 0x0102030405060708u;
@@ -101,7 +91,7 @@ static void test_wire_forwarding_is_version_1(void **state)
     assert_int_equal(out.as.forward.status, ERR_NOTLEADER);
     assert_int_equal(out.as.forward.body.size, 5);
 
-    m = message(WIRE_TRANSFER_RESULT);
+    m = solo_message(WIRE_TRANSFER_RESULT);
     m.as.transfer.request_id = 5;
     m.as.transfer.term = 7;
     m.as.transfer.status = ERR_NOTFOUND;
@@ -111,7 +101,7 @@ static void test_wire_forwarding_is_version_1(void **state)
 
 static void test_wire_questions_are_version_1(void **state)
 {
-    struct wire_message m = message(WIRE_BARRIER_PONG);
+    struct wire_message m = solo_message(WIRE_BARRIER_PONG);
     struct wire_message out;
     (void)state;
     m.as.barrier.term = 3;
@@ -119,14 +109,14 @@ static void test_wire_questions_are_version_1(void **state)
     out = check(&m, "", 0);
     assert_int_equal(out.as.barrier.sequence, 77);
 
-    m = message(WIRE_MATCH_RESULT);
+    m = solo_message(WIRE_MATCH_RESULT);
     m.as.match.request_id = 5;
     m.as.match.term = 7;
     m.as.match.commit = 99;
     out = check(&m, "12345678", 8);
     assert_int_equal(out.as.match.body.size, 8);
 
-    m = message(WIRE_LOG_QUESTION);
+    m = solo_message(WIRE_LOG_QUESTION);
     m.as.log_end.term = 7;
     m.as.log_end.last_index = 99;
     m.as.log_end.last_term = 6;
