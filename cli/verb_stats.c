@@ -3,8 +3,8 @@
  * Rates are differences between two looks, so the first line comes after one
  * interval. A mean time is that of the interval: nodes tell mean and number of
  * all they have measured, and what was before is taken out. The percentiles are
- * the node's own, since it started or CONFIG RESETSTAT. With --watch a table is
- * drawn over the one before (on a terminal; elsewhere behind it) until Ctrl-C.
+ * the node's own, since it started or CONFIG RESETSTAT. With --watch tables are
+ * drawn over those before (on a terminal; elsewhere behind them) until Ctrl-C.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -20,6 +20,11 @@
 
 enum { STATS_INTERVAL_MS = 1000, WORD_MAX = 32 };
 
+/* Percentiles of a histogram. */
+struct spread {
+    uint64_t p50, p99, max;
+};
+
 /* What one look at a node saw. */
 struct sample {
     bool valid;
@@ -31,6 +36,8 @@ struct sample {
     double write_mean, read_mean, log_mean; /* us, of all so far */
     uint64_t n_write, n_read, n_log;
     uint64_t write_p99, read_p99, log_p99;
+    struct spread held, wait, compact; /* us */
+    uint64_t written_bytes, saved_bytes;
 };
 
 /* ---- reading INFO ---------------------------------------------------------*/
@@ -83,6 +90,14 @@ static void read_times(const char *info, const char *name, double *mean,
     *p99 = (uint64_t)part_of(info, name, "p99");
 }
 
+static struct spread spread_of(const char *info, const char *name)
+{
+    struct spread s = {(uint64_t)part_of(info, name, "p50"),
+                       (uint64_t)part_of(info, name, "p99"),
+                       (uint64_t)part_of(info, name, "max")};
+    return s;
+}
+
 static void read_sample(const struct answer *a, struct sample *s)
 {
     memset(s, 0, sizeof *s);
@@ -110,6 +125,11 @@ static void read_sample(const struct answer *a, struct sample *s)
                &s->read_p99);
     read_times(info, "latency_percentiles_usec_log_write", &s->log_mean,
                &s->n_log, &s->log_p99);
+    s->held = spread_of(info, "latency_percentiles_usec_loop");
+    s->wait = spread_of(info, "latency_percentiles_usec_log_wait");
+    s->compact = spread_of(info, "latency_percentiles_usec_compaction");
+    s->written_bytes = number_of(info, "compaction_written_bytes");
+    s->saved_bytes = number_of(info, "compaction_saved_bytes");
 }
 
 /* ---- what happened between two looks --------------------------------------*/
@@ -153,53 +173,101 @@ static struct rates rates_of(const struct sample *now, const struct sample *old)
 
 /* ---- output ---------------------------------------------------------------*/
 
-static void print_row(struct table *t, const struct answer *a,
-                      const struct sample *now, const struct sample *old)
+/* Three tables, so that each fits a terminal of 80 columns: requests; the log;
+ * what holds them up (turns of the loop, in us, and compactions, of all since
+ * the start or CONFIG RESETSTAT). */
+struct look {
+    const struct answer *answers;
+    const struct sample *now, *old;
+    size_t n;
+};
+
+typedef void print_cells(struct table *t, const struct sample *now,
+                         const struct rates *r);
+
+static void print_requests(struct table *t, const struct sample *now,
+                           const struct rates *r)
 {
-    char node[ENDPOINT_TEXT_MAX], bytes[TEXT_NUMBER_MAX], size[TEXT_NUMBER_MAX];
-    struct rates r = rates_of(now, old);
-    if (!now->valid || !old->valid) {
-        table_cell(t, "%s", endpoint_format(node, &a->endpoint));
-        table_cell(t, "%s", "no answer");
-        for (int i = 0; i < 11; i++) {
-            table_cell(t, "%s", "-");
-        }
-        return;
-    }
-    table_cell(t, "%s", endpoint_format(node, &a->endpoint));
     table_cell(t, "%s", now->role);
-    table_cell(t, "%.0f", r.writes);
-    table_cell(t, "%.0f", r.write_us);
+    table_cell(t, "%.0f", r->writes);
+    table_cell(t, "%.0f", r->write_us);
     table_cell(t, "%" PRIu64, now->write_p99);
-    table_cell(t, "%.0f", r.reads);
-    table_cell(t, "%.0f", r.read_us);
+    table_cell(t, "%.0f", r->reads);
+    table_cell(t, "%.0f", r->read_us);
     table_cell(t, "%" PRIu64, now->read_p99);
-    table_cell(t, "%.1f", r.frames > 0 ? r.entries / r.frames : 0);
-    table_cell(t, "%.0f", r.log_us);
-    table_cell(t, "%s/s", text_bytes(bytes, (uint64_t)r.bytes));
-    table_cell(t, "%s", text_bytes(size, now->log_bytes));
-    table_cell(t, "%" PRIu64, now->compactions);
 }
 
-static void print_table(const struct answer *answers, const struct sample *now,
-                        const struct sample *old, size_t n, bool over)
+static void print_log(struct table *t, const struct sample *now,
+                      const struct rates *r)
 {
-    static const char *const headers[] = {
-        "NODE", "ROLE",   ">WRITES/S", ">US",  ">P99",  ">READS/S",  ">US",
-        ">P99", ">BATCH", ">SYNC US",  ">LOG", ">SIZE", ">COMPACTED"};
+    char bytes[TEXT_NUMBER_MAX], size[TEXT_NUMBER_MAX];
+    table_cell(t, "%.1f", r->frames > 0 ? r->entries / r->frames : 0);
+    table_cell(t, "%.0f", r->log_us);
+    table_cell(t, "%" PRIu64, now->wait.p99);
+    table_cell(t, "%" PRIu64, now->wait.max);
+    table_cell(t, "%s/s", text_bytes(bytes, (uint64_t)r->bytes));
+    table_cell(t, "%s", text_bytes(size, now->log_bytes));
+}
+
+static void print_stalls(struct table *t, const struct sample *now,
+                         const struct rates *r)
+{
+    char written[TEXT_NUMBER_MAX], saved[TEXT_NUMBER_MAX];
+    (void)r;
+    table_cell(t, "%" PRIu64, now->held.p99);
+    table_cell(t, "%" PRIu64, now->held.max);
+    table_cell(t, "%" PRIu64, now->compactions);
+    table_cell(t, "%.1f", (double)now->compact.p50 / 1000);
+    table_cell(t, "%.1f", (double)now->compact.p99 / 1000);
+    table_cell(t, "%s", text_bytes(written, now->written_bytes));
+    table_cell(t, "%s", text_bytes(saved, now->saved_bytes));
+}
+
+/* headers end with NULL; NODE comes in front. */
+static void print_part(const struct look *l, const char *const *headers,
+                       print_cells *print)
+{
     struct table t;
+    unsigned n_columns = 0;
     table_init(&t);
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
-        table_column(&t, headers[i]);
+    table_column(&t, "NODE");
+    for (; headers[n_columns] != NULL; n_columns++) {
+        table_column(&t, headers[n_columns]);
     }
-    for (size_t i = 0; i < n; i++) {
-        print_row(&t, &answers[i], &now[i], &old[i]);
-    }
-    if (over) {
-        fputs("\033[H\033[J", stdout);
+    for (size_t i = 0; i < l->n; i++) {
+        char node[ENDPOINT_TEXT_MAX];
+        struct rates r = rates_of(&l->now[i], &l->old[i]);
+        table_cell(&t, "%s", endpoint_format(node, &l->answers[i].endpoint));
+        if (l->now[i].valid && l->old[i].valid) {
+            print(&t, &l->now[i], &r);
+            continue;
+        }
+        table_cell(&t, "%s", "no answer");
+        for (unsigned k = 1; k < n_columns; k++) {
+            table_cell(&t, "%s", "-");
+        }
     }
     table_print(&t, stdout);
     table_close(&t);
+}
+
+static void print_tables(const struct look *l, bool over)
+{
+    static const char *const requests[] = {
+        "ROLE", ">WRITES/S", ">US", ">P99", ">READS/S", ">US", ">P99", NULL};
+    static const char *const log[] = {">BATCH", ">SYNC US", ">WAIT P99", ">MAX",
+                                      ">LOG",   ">SIZE",    NULL};
+    static const char *const stalls[] = {">HELD P99", ">MAX", ">COMPACTED",
+                                         ">MS P50",   ">P99", ">WRITTEN",
+                                         ">SAVED",    NULL};
+    if (over) {
+        fputs("\033[H\033[J", stdout);
+    }
+    print_part(l, requests, print_requests);
+    putchar('\n');
+    print_part(l, log, print_log);
+    putchar('\n');
+    print_part(l, stalls, print_stalls);
     fflush(stdout);
 }
 
@@ -207,6 +275,19 @@ static void json_number(struct json_writer *w, const char *name, double value)
 {
     json_name(w, name);
     json_uint(w, (uint64_t)(value + 0.5));
+}
+
+/* name_p50, name_p99, name_max */
+static void json_spread(struct json_writer *w, const char *name,
+                        const struct spread *s)
+{
+    char field[64];
+    snprintf(field, sizeof field, "%s_p50", name);
+    json_number(w, field, (double)s->p50);
+    snprintf(field, sizeof field, "%s_p99", name);
+    json_number(w, field, (double)s->p99);
+    snprintf(field, sizeof field, "%s_max", name);
+    json_number(w, field, (double)s->max);
 }
 
 static void print_json(const struct answer *answers, const struct sample *now,
@@ -240,7 +321,13 @@ static void print_json(const struct answer *answers, const struct sample *now,
         json_number(&w, "log_bytes_per_s", r.bytes);
         json_number(&w, "log_size_bytes", (double)now[i].log_bytes);
         json_number(&w, "log_syncs", (double)now[i].syncs);
+        json_spread(&w, "log_wait_us", &now[i].wait);
+        json_spread(&w, "loop_us", &now[i].held);
         json_number(&w, "compactions", (double)now[i].compactions);
+        json_spread(&w, "compaction_us", &now[i].compact);
+        json_number(&w, "compaction_written_bytes",
+                    (double)now[i].written_bytes);
+        json_number(&w, "compaction_saved_bytes", (double)now[i].saved_bytes);
         json_number(&w, "keys", (double)now[i].keys);
         json_close(&w, '}');
     }
@@ -287,7 +374,8 @@ int verb_stats(const struct invocation *in)
         if (in->options.output == OUTPUT_JSON) {
             print_json(answers, samples[now], samples[!now], n);
         } else {
-            print_table(answers, samples[now], samples[!now], n, over);
+            const struct look l = {answers, samples[now], samples[!now], n};
+            print_tables(&l, over);
         }
         if (!in->options.watch) {
             break;

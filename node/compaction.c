@@ -65,16 +65,21 @@ void compaction_started(struct replica *r)
     c->superseded_at_start = c->superseded_bytes;
 }
 
-void compaction_done(struct replica *r, uint64_t ms)
+void compaction_done(struct replica *r, uint64_t us)
 {
     struct compaction *c = &r->compaction;
+    uint64_t ms = us / 1000;
     c->stats.n_done++;
     c->stats.log_bytes += c->gathered_at_start;
     c->stats.saved_bytes += c->superseded_at_start;
+    c->stats.written_bytes += c->base_bytes;
     c->stats.ms_total += ms;
     if (ms > c->stats.ms_max) {
         c->stats.ms_max = ms;
     }
+    histogram_record(&c->each.us, us);
+    histogram_record(&c->each.written_bytes, c->base_bytes);
+    histogram_record(&c->each.saved_bytes, c->superseded_at_start);
     c->gathered_bytes -= c->gathered_at_start;
     c->superseded_bytes -= c->superseded_at_start < c->superseded_bytes
                                ? c->superseded_at_start
@@ -226,6 +231,11 @@ void replica_compaction(struct replica *r, struct replica_compaction *out)
         raftlog_kept_bytes(r->log, r->snapshot_index, &out->kept_ms);
     out->reserve_bytes =
         bytes_needed(r) / 100 * r->options.compact_reserve_percent;
+}
+
+const struct replica_compactions *replica_compactions(const struct replica *r)
+{
+    return &r->compaction.each;
 }
 
 int replica_compact(struct replica *r)

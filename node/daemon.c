@@ -59,8 +59,11 @@ static void measure_turn(struct daemon *d)
     uint64_t idle = uv_metrics_idle_time(&d->loop);
     uint64_t busy_us = (now - d->turn_ns - (idle - d->turn_idle_ns)) / 1000;
 
-    if (d->turn_ns != 0 && busy_us > d->stall_us_max) {
-        d->stall_us_max = busy_us;
+    if (d->turn_ns != 0) {
+        histogram_record(&d->turn_us, busy_us);
+        if (busy_us > d->stall_us_max) {
+            d->stall_us_max = busy_us;
+        }
     }
     d->turn_ns = now;
     d->turn_idle_ns = idle;

@@ -70,6 +70,7 @@ static void fill_process(struct daemon *d, uint64_t leader,
     p->net_in_bytes = clients.input_bytes;
     p->net_out_bytes = clients.output_bytes;
     p->loop_stall_us_max = d->stall_us_max;
+    p->loop_us = &d->turn_us;
 }
 
 static void info_command(struct daemon *d, uint32_t argc,
@@ -88,6 +89,7 @@ static void reset_stats(void *ctx)
     service_reset_stats(d->service);
     server_reset_stats(d->server);
     d->stall_us_max = 0;
+    histogram_reset(&d->turn_us);
 }
 
 /* Seconds since 1970, as in Redis; 0 when there is no snapshot. */

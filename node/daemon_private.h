@@ -34,6 +34,7 @@ struct daemon {
     uint64_t start_ms;
     /* Longest time that one loop turn was busy. */
     uint64_t stall_us_max;
+    struct histogram turn_us; /* and of each turn */
     uint64_t turn_ns, turn_idle_ns;
     unsigned n_jobs; /* in the pool */
     struct handshake_node self;

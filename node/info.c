@@ -95,6 +95,7 @@ static void put_compaction(struct buffer *b, const struct replica_compaction *c)
     put_number(b, "compactions_without_room", c->n_without_room);
     put_number(b, "compaction_log_bytes", c->log_bytes);
     put_number(b, "compaction_saved_bytes", c->saved_bytes);
+    put_number(b, "compaction_written_bytes", c->written_bytes);
     put_number(b, "compaction_ms_mean",
                c->n_done == 0 ? 0 : c->ms_total / c->n_done);
     put_number(b, "compaction_ms_max", c->ms_max);
@@ -175,8 +176,21 @@ static void put_latency(struct buffer *b, const struct info_facts *f)
                       &f->latency->write_us);
         put_histogram(b, "latency_percentiles_usec_log_sync",
                       &f->latency->sync_us);
+        put_histogram(b, "latency_percentiles_usec_log_wait",
+                      &f->latency->wait_us);
         put_histogram(b, "log_batch_entries", &f->latency->batch_entries);
         put_histogram(b, "log_batch_bytes", &f->latency->batch_bytes);
+    }
+    if (f->process != NULL) {
+        put_histogram(b, "latency_percentiles_usec_loop", f->process->loop_us);
+    }
+    if (f->compactions != NULL) {
+        put_histogram(b, "latency_percentiles_usec_compaction",
+                      &f->compactions->us);
+        put_histogram(b, "compaction_bytes_written",
+                      &f->compactions->written_bytes);
+        put_histogram(b, "compaction_bytes_saved",
+                      &f->compactions->saved_bytes);
     }
 }
 

@@ -39,7 +39,8 @@ struct info_process {
     uint64_t n_protocol_errors;
     uint64_t query_bytes, waiting_bytes; /* of all clients, now */
     uint64_t net_in_bytes, net_out_bytes;
-    uint64_t loop_stall_us_max; /* longest turn of the loop */
+    uint64_t loop_stall_us_max;      /* longest turn of the loop */
+    const struct histogram *loop_us; /* all of them; borrowed */
 };
 
 struct info_facts {
@@ -52,6 +53,7 @@ struct info_facts {
     const struct raftlog_stats *log;
     const struct raftlog_latency *latency;
     const struct replica_compaction *compaction;
+    const struct replica_compactions *compactions;
     /* Times of requests in us; borrowed, may be NULL. */
     const struct histogram *read_us, *write_us;
     uint64_t n_keys;

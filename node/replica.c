@@ -514,6 +514,7 @@ void replica_reset_stats(struct replica *r)
 {
     raftlog_reset_latency(r->log);
     memset(&r->compaction.stats, 0, sizeof r->compaction.stats);
+    memset(&r->compaction.each, 0, sizeof r->compaction.each);
     r->snapshot_slice_us_max = 0;
     r->n_elections_started = 0;
     r->n_elections_won = 0;

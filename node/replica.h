@@ -192,8 +192,9 @@ struct replica_compaction {
     uint64_t gathered_entries, gathered_bytes; /* since the last snapshot */
     unsigned superseded_percent;               /* of these bytes */
     uint64_t n_done, n_failed, n_without_room;
-    uint64_t log_bytes;   /* of entries that were compacted */
-    uint64_t saved_bytes; /* of these, superseded */
+    uint64_t log_bytes;     /* of entries that were compacted */
+    uint64_t saved_bytes;   /* of these, superseded */
+    uint64_t written_bytes; /* of snapshot files */
     uint64_t ms_total, ms_max;
     uint64_t reserve_bytes; /* of the disk, kept for the next one */
     uint64_t first_index;   /* of the log */
@@ -202,6 +203,14 @@ struct replica_compaction {
     uint64_t n_yielded;     /* of them, let go early for a full disk */
 };
 void replica_compaction(struct replica *r, struct replica_compaction *out);
+/* The same for each compaction, since the start or replica_reset_stats.
+ * Borrowed until the next call. */
+struct replica_compactions {
+    struct histogram us;
+    struct histogram written_bytes;
+    struct histogram saved_bytes;
+};
+const struct replica_compactions *replica_compactions(const struct replica *r);
 /* Take a base snapshot now. ERR_BUSY one is being taken or installed;
  * ERR_AGAIN nothing was applied since the last. */
 int replica_snapshot(struct replica *r);

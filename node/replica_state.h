@@ -113,6 +113,7 @@ struct compaction {
     bool asked;
     const char *why;
     struct replica_compaction stats;
+    struct replica_compactions each;
 };
 
 struct replica {
@@ -355,7 +356,7 @@ void compaction_applied(struct replica *r, uint32_t size,
                         const struct store_counts *before);
 /* A snapshot was begun; is complete; another one replaced the state. */
 void compaction_started(struct replica *r);
-void compaction_done(struct replica *r, uint64_t ms);
+void compaction_done(struct replica *r, uint64_t us);
 void compaction_reset(struct replica *r);
 /* Whether the disk has room for a base. */
 bool compaction_has_room(struct replica *r);

@@ -400,6 +400,7 @@ void service_info(struct service *s, const struct info_process *process,
         facts.log = &log;
         facts.latency = replica_log_latency(s->replica);
         facts.compaction = &compaction;
+        facts.compactions = replica_compactions(s->replica);
         facts.read_us = &s->read_us;
         facts.write_us = &s->write_us;
         facts.n_keys = store_count(store);

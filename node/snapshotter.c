@@ -41,7 +41,7 @@ struct snapshotter {
     struct snapshot_manifest next;
     struct store_item *items[SLICE_ITEMS];
     size_t n_items;
-    uint64_t started_ms;
+    uint64_t started_ms, started_us;
     uint64_t written_bytes; /* of the log when it was begun */
     uint64_t raw_bytes;     /* keys and values collected so far */
     bool working;           /* a pool thread has it */
@@ -128,6 +128,12 @@ static void work(void *arg)
 
 static void next_slice(struct snapshotter *s);
 
+static uint64_t now_us(const struct replica *r)
+{
+    return r->io.now_us != NULL ? r->io.now_us(r->io.ctx)
+                                : r->io.now_ms(r->io.ctx) * 1000;
+}
+
 /* Whether the loop and the disk have had as much of this as the rate allows. */
 static bool is_too_fast(const struct snapshotter *s)
 {
@@ -180,7 +186,7 @@ static void complete(struct replica *r, struct snapshotter *s)
     r->compaction.base_bytes = r->manifest.files[0].size;
     r->compaction.base_raw_bytes =
         s->raw_bytes + r->manifest.files[0].n_records * 64;
-    compaction_done(r, replica_now(r) - s->started_ms);
+    compaction_done(r, now_us(r) - s->started_us);
 }
 
 static void done(void *arg)
@@ -213,12 +219,6 @@ static void done(void *arg)
     r->snapshotter = NULL;
     snapshotter_free(s);
     driver_changed(r);
-}
-
-static uint64_t now_us(const struct replica *r)
-{
-    return r->io.now_us != NULL ? r->io.now_us(r->io.ctx)
-                                : r->io.now_ms(r->io.ctx) * 1000;
 }
 
 static void next_slice(struct snapshotter *s)
@@ -294,6 +294,7 @@ int snapshotter_start(struct replica *r)
     s->meta.configuration_size = r->configuration_size;
     s->meta.configuration_index = r->configuration_index;
     s->started_ms = replica_now(r);
+    s->started_us = now_us(r);
     raftlog_get_stats(r->log, &stats);
     s->written_bytes = stats.written_bytes;
     r->snapshotter = s;

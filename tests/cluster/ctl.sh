@@ -73,6 +73,14 @@ expect 5 "refused; 'concordctl status'" get a --endpoints 127.0.0.1:1 \
 expect 0 '' ping --count 3
 expect 0 '"p99_us"' ping --count 3 -o json
 expect 5 'refused' ping --count 1 --endpoints 127.0.0.1:1
+expect 0 'compacted through entry' compact
+expect 0 '^NODE +HELD P99 +MAX +COMPACTED' stats --interval 50ms
+[ "$(awk '{ if (length > n) n = length } END { print n }' "$dir/out")" -le 80 ] ||
+    fail 'stats: wider than 80 columns'
+expect 0 '"loop_us_max":[1-9].*"compaction_us_p99":[1-9]' stats \
+    --interval 50ms -o json
+expect 0 '^NODE +FILE +FIRST +LAST +BYTES +USED +SEALED S +STATE' log list
+expect 0 '"used":[0-9]+,"sealed_s":[0-9]+,"state":"active' log list -o json
 expect 0 'request-timeout-ms +5000 +all' config get 'request-t*'
 expect 1 'no option matches' config get nothing
 expect 0 'done' config set request-timeout-ms 4000

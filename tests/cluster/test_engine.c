@@ -138,10 +138,14 @@ static void test_engine_latencies_start_anew(void **state)
     reply = cluster_command(&cluster, leader, "INFO latencystats");
     assert_non_null(strstr(reply->str, "latency_percentiles_usec_write:p50="));
     assert_non_null(strstr(reply->str, "log_batch_entries:p50="));
+    assert_non_null(strstr(reply->str, "latency_percentiles_usec_log_wait:"));
+    assert_non_null(strstr(reply->str, "latency_percentiles_usec_loop:p50="));
+    assert_non_null(strstr(reply->str, "latency_percentiles_usec_compaction:"));
     freeReplyObject(reply);
     freeReplyObject(cluster_command(&cluster, leader, "CONFIG RESETSTAT"));
     reply = cluster_command(&cluster, leader, "INFO latencystats");
     assert_null(strstr(reply->str, "latency_percentiles_usec_write:"));
+    assert_null(strstr(reply->str, "latency_percentiles_usec_compaction:"));
     freeReplyObject(reply);
 }
 

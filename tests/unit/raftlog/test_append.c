@@ -59,6 +59,40 @@ static void test_append_while_a_write_is_in_flight_goes_in_one_frame(void **s)
     assert_int_equal(raftlog_durable_index(x->log), 50);
 }
 
+/* The first frame waits for nothing; what comes while it is written waits for
+ * its end, as long as the oldest of it. */
+static void test_append_measures_the_wait_for_a_frame(void **state)
+{
+    struct fixture *x = *state;
+    const struct histogram *wait;
+    fixture_open(x);
+    fixture_settle(x);
+    wait = &raftlog_latency(x->log)->wait_us;
+    assert_int_equal(fixture_append(x, 1, 1, 1, 100), 0);
+    assert_int_equal(wait->n, 1);
+    assert_int_equal(wait->max, 0);
+    assert_int_equal(fixture_append(x, 2, 1, 1, 100), 0);
+    x->now_ms += 3;
+    assert_int_equal(fixture_append(x, 3, 1, 1, 100), 0);
+    x->now_ms += 4;
+    fixture_settle(x);
+    assert_int_equal(raftlog_durable_index(x->log), 3);
+    assert_int_equal(wait->n, 2);
+    assert_int_equal(wait->max, 7000);
+    /* Cut off before it was written: the next one waits by itself. */
+    assert_int_equal(fixture_append(x, 4, 1, 1, 100), 0);
+    assert_int_equal(fixture_append(x, 5, 1, 1, 100), 0);
+    x->now_ms += 50;
+    assert_int_equal(fixture_append(x, 5, 1, 2, 100), 0);
+    x->now_ms += 2;
+    fixture_settle(x);
+    assert_int_equal(wait->n, 4);
+    assert_int_equal(wait->max, 7000);
+    assert_int_equal(wait->sum, 9000);
+    raftlog_reset_latency(x->log);
+    assert_int_equal(raftlog_latency(x->log)->wait_us.n, 0);
+}
+
 static void test_append_over_the_batch_limit_is_split(void **state)
 {
     struct fixture *x = *state;
@@ -215,6 +249,7 @@ int main(void)
         fixture_test(test_append_is_durable_only_after_the_write),
         fixture_test(test_append_survives_a_crash),
         fixture_test(test_append_while_a_write_is_in_flight_goes_in_one_frame),
+        fixture_test(test_append_measures_the_wait_for_a_frame),
         fixture_test(test_append_over_the_batch_limit_is_split),
         fixture_test(test_append_across_segments_rotates),
         fixture_test(test_append_entry_over_a_segment_gets_its_own),

@@ -146,6 +146,31 @@ static void test_compaction_by_hand_is_done_once(void **state)
 }
 
 /* 20 MB at 1 MiB a second. */
+static void test_compaction_is_measured_each_time(void **state)
+{
+    const struct replica_compactions *each;
+    (void)state;
+    open_alone();
+    write_keys(20, 10);
+    assert_int_equal(replica_compact(s.r), 0);
+    tick();
+    write_keys(30, 10);
+    assert_int_equal(replica_compact(s.r), 0);
+    tick();
+    each = replica_compactions(s.r);
+    assert_int_equal(each->us.n, 2);
+    assert_int_equal(each->us.sum / 1000, stats().ms_total);
+    assert_int_equal(each->saved_bytes.n, 2);
+    assert_int_equal(each->saved_bytes.sum, stats().saved_bytes);
+    assert_true(each->saved_bytes.min >= 10 * VALUE);
+    assert_int_equal(each->written_bytes.sum, stats().written_bytes);
+    assert_true(each->written_bytes.min > 0);
+    replica_reset_stats(s.r);
+    assert_int_equal(replica_compactions(s.r)->us.n, 0);
+    assert_int_equal(replica_compactions(s.r)->saved_bytes.n, 0);
+    solo_close(&s);
+}
+
 static void test_compaction_keeps_to_its_rate(void **state)
 {
     (void)state;
@@ -208,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_compaction_waits_for_its_share_of_the_live_data),
         cmocka_unit_test(test_compaction_comes_with_age),
         cmocka_unit_test(test_compaction_by_hand_is_done_once),
+        cmocka_unit_test(test_compaction_is_measured_each_time),
         cmocka_unit_test(test_compaction_keeps_to_its_rate),
         cmocka_unit_test(test_compaction_bounds_the_log_under_overwrites),
         cmocka_unit_test(

@@ -261,6 +261,43 @@ static void test_info_unknown_facts_are_left_out(void **state)
     assert_true(has_field("connected_clients"));
 }
 
+static void record(struct histogram *h, uint64_t value, unsigned n)
+{
+    memset(h, 0, sizeof *h);
+    histogram_record_n(h, value, n);
+}
+
+static void test_info_percentiles_of_waits_and_compactions(void **state)
+{
+    static struct raftlog_latency latency;
+    static struct replica_compactions compactions;
+    static struct histogram loop;
+    (void)state;
+    record(&loop, 30, 1000);
+    histogram_record(&loop, 5000);
+    record(&latency.wait_us, 17, 4);
+    record(&compactions.us, 20, 3);
+    record(&compactions.written_bytes, 1000, 3);
+    record(&compactions.saved_bytes, 31, 3);
+    process.loop_us = &loop;
+    facts.latency = &latency;
+    facts.compactions = &compactions;
+    info("latencystats");
+    assert_true(has_line("latency_percentiles_usec_loop:p50=30,p99=30,"
+                         "p99.9=30,max=5000,mean=35.0,n=1001"));
+    assert_true(has_line("latency_percentiles_usec_log_wait:p50=17,p99=17,"
+                         "p99.9=17,max=17,mean=17.0,n=4"));
+    assert_true(has_line("latency_percentiles_usec_compaction:p50=20,p99=20,"
+                         "p99.9=20,max=20,mean=20.0,n=3"));
+    assert_true(has_line("compaction_bytes_written:p50=1000,p99=1000,"
+                         "p99.9=1000,max=1000,mean=1000.0,n=3"));
+    assert_true(has_line("compaction_bytes_saved:p50=31,p99=31,p99.9=31,"
+                         "max=31,mean=31.0,n=3"));
+    assert_false(has_field("latency_percentiles_usec_log_sync"));
+    info("default");
+    assert_false(has_field("latency_percentiles_usec_loop"));
+}
+
 #define TEST(name) cmocka_unit_test_setup(test_info_##name, setup)
 
 int main(void)
@@ -273,6 +310,7 @@ int main(void)
         TEST(unknown_facts_are_left_out),
         TEST(several_sections_come_in_their_order),
         TEST(calls_are_shown_when_asked_for),
+        TEST(percentiles_of_waits_and_compactions),
     };
     return cmocka_run_group_tests_name("info", tests, NULL, NULL);
 }
