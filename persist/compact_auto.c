@@ -23,7 +23,7 @@ enum {
     LOOK_MS = 200,
     SLEEP_MS = 1000,  /* while stopped */
     FAILED_MS = 5000, /* after what will hardly be better the next time */
-    CHECK_BYTES = 128 * 1024,
+    CHECK_BYTES = 16 * 1024, /* some 0.1 ms of work */
     NAP_NS_MAX = 100 * NS_PER_MS,
     TRIES = 5,
     TRY_NS = 20 * NS_PER_MS
@@ -367,6 +367,7 @@ static void *auto_main(void *arg)
     struct wal_private *w = arg;
     uint64_t next_ns = 0;
 
+    service_make_way();
     pthread_mutex_lock(&w->gather_lock);
     while (!w->stop) {
         uint64_t now = wal_now_ns(w);
