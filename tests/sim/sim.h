@@ -81,11 +81,13 @@ struct sim_deferred {
 };
 
 /* A bit of a file that is not what was written. */
+enum { SIM_ROT_AROUND = 512 };
+
 struct sim_rot {
     char path[128]; /* empty: none */
     uint64_t offset;
     unsigned bit;
-    int value; /* of the byte since */
+    int around[SIM_ROT_AROUND]; /* the sector since; -1: no such byte */
 };
 
 struct sim_node {

@@ -340,6 +340,16 @@ void sim_node_wipe(struct sim_node *n)
     n->data_was_lost = true;
 }
 
+/* The sector of a flipped bit as it is now. */
+static void look_around(const struct sim_node *n, int around[SIM_ROT_AROUND])
+{
+    uint64_t begin = n->rot.offset / SIM_ROT_AROUND * SIM_ROT_AROUND;
+
+    for (unsigned i = 0; i < SIM_ROT_AROUND; i++) {
+        around[i] = sim_disk_byte(&n->disk, n->rot.path, begin + i);
+    }
+}
+
 bool sim_node_rot(struct sim_node *n, const char *path, uint64_t offset,
                   unsigned bit)
 {
@@ -352,7 +362,7 @@ bool sim_node_rot(struct sim_node *n, const char *path, uint64_t offset,
     snprintf(rot->path, sizeof rot->path, "%s", path);
     rot->offset = offset;
     rot->bit = bit;
-    rot->value = sim_disk_byte(&n->disk, path, offset);
+    look_around(n, rot->around);
     sim_trace(n->sim, "n%u bit %u of byte %llu of %s is flipped", n->id, bit,
               (unsigned long long)offset, path);
     return true;
@@ -361,9 +371,13 @@ bool sim_node_rot(struct sim_node *n, const char *path, uint64_t offset,
 void sim_node_unrot(struct sim_node *n)
 {
     struct sim_rot *rot = &n->rot;
+    int around[SIM_ROT_AROUND];
 
+    /* Not what was written over it since: the byte alone can be the same by
+     * chance, and the repair would be the damage. */
+    look_around(n, around);
     if (rot->path[0] != '\0' &&
-        sim_disk_byte(&n->disk, rot->path, rot->offset) == rot->value) {
+        memcmp(around, rot->around, sizeof around) == 0) {
         (void)sim_disk_rot(&n->disk, rot->path, rot->offset, rot->bit);
         sim_trace(n->sim, "n%u flipped bit is repaired", n->id);
     }
