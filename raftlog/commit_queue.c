@@ -122,7 +122,7 @@ static int buffer_reserve(struct raftlog *log, size_t bytes)
     if (grown == NULL) {
         return ERR_NOMEM;
     }
-    file_buffer_free(log->frame_buffer);
+    file_buffer_free(log->frame_buffer, log->frame_buffer_bytes);
     log->frame_buffer = grown;
     log->frame_buffer_bytes = bytes;
     return 0;

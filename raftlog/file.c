@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
@@ -25,6 +26,10 @@ enum {
     DIRECT_ALIGNMENT_DEFAULT = 4096,
     DIRECT_ALIGNMENT_MIN = 512,
     FILL_CHUNK = 1024 * 1024,
+    /* A buffer of this size has pages of its own. From the heap, buffers of
+     * some MiB that come and go between longer-lived pieces leave holes that
+     * stay resident: several times what is in use. */
+    BUFFER_PAGES_MIN = 128 * 1024,
     FILE_MODE = 0640,
     DIR_MODE = 0750
 };
@@ -216,7 +221,7 @@ int file_fill(struct file *f, uint64_t offset, uint64_t size)
             rv = file_sync(f);
         }
     }
-    file_buffer_free(zeroes);
+    file_buffer_free(zeroes, chunk);
     return rv;
 }
 
@@ -413,6 +418,11 @@ void *file_buffer_new(size_t size)
 {
     void *p;
 
+    if (size >= BUFFER_PAGES_MIN) {
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return p == MAP_FAILED ? NULL : p;
+    }
     /* One page satisfies every device in use; told_alignment may be larger
      * for offsets only. */
     if (posix_memalign(&p, DIRECT_ALIGNMENT_DEFAULT, size > 0 ? size : 1)) {
@@ -421,7 +431,11 @@ void *file_buffer_new(size_t size)
     return p;
 }
 
-void file_buffer_free(void *buffer)
+void file_buffer_free(void *buffer, size_t size)
 {
-    free(buffer);
+    if (size < BUFFER_PAGES_MIN) {
+        free(buffer);
+    } else if (buffer != NULL) {
+        (void)munmap(buffer, size);
+    }
 }

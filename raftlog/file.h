@@ -80,9 +80,10 @@ int file_read_all(const char *path, size_t size_max, void **out, size_t *size);
  * STATX_DIOALIGN where the kernel tells it, else 4096; buffers, offsets and
  * sizes are multiples of it. */
 int file_direct_alignment(const char *dir, size_t *out);
-/* Memory for direct writes; freed by file_buffer_free. NULL: NOMEM. */
+/* Memory for direct reads and writes; freed by file_buffer_free, which is told
+ * the same size. NULL is allowed there. NULL: NOMEM. */
 void *file_buffer_new(size_t size);
-void file_buffer_free(void *buffer);
+void file_buffer_free(void *buffer, size_t size);
 
 /* ---- Asynchronous durable writes -------------------------------------------
  *

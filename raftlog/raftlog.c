@@ -155,8 +155,8 @@ static void log_free(struct raftlog *log)
         log->segments = s->next;
         raftlog_internal_segment_unref(s);
     }
-    file_buffer_free(log->hard.block);
-    file_buffer_free(log->frame_buffer);
+    file_buffer_free(log->hard.block, log->align);
+    file_buffer_free(log->frame_buffer, log->frame_buffer_bytes);
     cache_close(&log->cache);
     log_index_close(&log->index);
     free(log->pool);

@@ -40,7 +40,7 @@ static int reserve(struct reader_buffer *buffer, size_t bytes)
     if (grown == NULL) {
         return ERR_NOMEM;
     }
-    file_buffer_free(buffer->data);
+    file_buffer_free(buffer->data, buffer->capacity);
     buffer->data = grown;
     buffer->capacity = bytes;
     buffer->segment = NULL;
@@ -253,7 +253,7 @@ static void read_run(struct job *job)
             break; /* the limit was reached inside this frame */
         }
     }
-    file_buffer_free(buffer.data);
+    file_buffer_free(buffer.data, buffer.capacity);
 }
 
 static void drop_segments(struct read_job *r)
@@ -453,6 +453,6 @@ int raftlog_scan(struct raftlog *log, uint64_t first, uint64_t last,
             first = next;
         }
     }
-    file_buffer_free(buffer.data);
+    file_buffer_free(buffer.data, buffer.capacity);
     return rv;
 }

@@ -148,7 +148,7 @@ static int write_header(struct file *file, const struct segment_header *header)
     if (rv == 0) {
         rv = final(file_sync(file));
     }
-    file_buffer_free(block);
+    file_buffer_free(block, header->block_bytes);
     return rv;
 }
 

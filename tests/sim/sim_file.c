@@ -460,8 +460,9 @@ void *file_buffer_new(size_t size)
     return posix_memalign(&p, 4096, size > 0 ? size : 1) == 0 ? p : NULL;
 }
 
-void file_buffer_free(void *buffer)
+void file_buffer_free(void *buffer, size_t size)
 {
+    (void)size;
     free(buffer);
 }
 

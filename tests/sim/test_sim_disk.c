@@ -415,7 +415,7 @@ static void test_sim_disk_queued_write_is_durable_when_complete(void **state)
         n_lost += data[4096] == 0 && data[8191] == 0;
         n_kept += data[4096] == 'q' && data[8191] == 'q';
         free(data);
-        file_buffer_free(buf);
+        file_buffer_free(buf, 4096);
         fixture_close(&x);
     }
     assert_true(n_lost > 50 && n_kept > 20);
@@ -437,7 +437,7 @@ static void test_sim_disk_buffer_changed_in_flight_is_misuse(void **state)
     file_queue_free(q);
     assert_int_equal(x.n_misuse, 1);
     file_close(f);
-    file_buffer_free(buf);
+    file_buffer_free(buf, 4096);
     fixture_close(&x);
 }
 
@@ -462,7 +462,7 @@ static void test_sim_disk_stalled_disk_completes_when_it_ends(void **state)
     assert_int_equal(x.n_completed, 1);
     file_queue_free(q);
     file_close(f);
-    file_buffer_free(buf);
+    file_buffer_free(buf, 4096);
     fixture_close(&x);
 }
 

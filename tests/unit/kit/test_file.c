@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <signal.h>
 
@@ -258,7 +259,30 @@ static void test_file_direct_write_with_told_alignment_works(void **state)
     assert_int_equal(buf[align - 1], 0);
     assert_int_equal(buf[align], 5);
     file_close(f);
-    file_buffer_free(buf);
+    file_buffer_free(buf, 2 * align);
+}
+
+/* Its pages leave with it, whatever else the process has taken since. */
+static void test_file_buffer_of_some_size_gives_its_pages_back(void **state)
+{
+    enum { LARGE = 1024 * 1024 };
+    uint8_t *buf = file_buffer_new(LARGE);
+    unsigned char resident[LARGE / 4096];
+    void *later;
+
+    (void)state;
+    assert_non_null(buf);
+    assert_int_equal((uintptr_t)buf % 4096, 0);
+    memset(buf, 7, LARGE);
+    later = malloc(100);
+    assert_non_null(later);
+    assert_int_equal(mincore(buf, LARGE, resident), 0);
+    file_buffer_free(buf, LARGE);
+    assert_int_equal(mincore(buf, LARGE, resident), -1);
+    assert_int_equal(errno, ENOMEM); /* not mapped */
+    free(later);
+    file_buffer_free(NULL, LARGE);
+    file_buffer_free(NULL, 0);
 }
 
 static void check_content(const char *path, const char *expected)
@@ -349,6 +373,7 @@ int main(void)
         TEST(test_file_boot_id_is_stable_text),
         TEST(test_file_free_bytes_tells_a_figure),
         TEST(test_file_direct_write_with_told_alignment_works),
+        TEST(test_file_buffer_of_some_size_gives_its_pages_back),
         TEST(test_file_replace_gives_new_content),
         TEST(test_file_replace_each_failing_step_leaves_old_or_new),
         TEST(test_file_read_all_over_the_limit_is_too_big),

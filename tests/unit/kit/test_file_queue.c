@@ -54,7 +54,7 @@ static void close_fixture(struct fixture *fx)
     file_queue_free(fx->queue);
     file_close(fx->file);
     for (unsigned i = 0; i < FILE_QUEUE_DEPTH_MAX; i++) {
-        file_buffer_free(fx->buf[i]);
+        file_buffer_free(fx->buf[i], SIZE);
     }
     temp_dir_remove(&fx->dir);
 }
