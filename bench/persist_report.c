@@ -2,7 +2,6 @@
 #include "bench/persist_report.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +51,37 @@ void report_ratio(struct report *r, const char *name, double value,
     f->kind = lower_is_better ? FIGURE_LOWER : FIGURE_HIGHER;
 }
 
+void report_stage(struct report *r, const char *name, double at_s)
+{
+    struct report_stage *s = &r->stages[r->n_stages];
+    if (r->n_stages == REPORT_STAGES_MAX) {
+        fprintf(stderr, "persist_bench: too many stages\n");
+        exit(1);
+    }
+    r->n_stages++;
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->begin_s = at_s;
+    s->max_mib = 0;
+}
+
+void report_stage_saw(struct report *r, double mib)
+{
+    struct report_stage *s;
+    if (r->n_stages == 0) {
+        return;
+    }
+    s = &r->stages[r->n_stages - 1];
+    s->max_mib = mib > s->max_mib ? mib : s->max_mib;
+}
+
+void report_memory(struct report *r, double at_s, double mib)
+{
+    if (r->n_samples < REPORT_SAMPLES_MAX) {
+        r->samples[r->n_samples].at_s = at_s;
+        r->samples[r->n_samples++].mib = mib;
+    }
+}
+
 static double us(const struct histogram *h, double share)
 {
     return (double)histogram_quantile(h, share) / 1000;
@@ -75,6 +105,11 @@ void report_table(const struct report *r, FILE *out)
         const struct report_figure *f = &r->figures[i];
         fprintf(out, "%-47s %14.3f %s\n", f->name, f->value, f->unit);
     }
+    fprintf(out, "\n");
+    for (unsigned i = 0; i < r->n_stages; i++) {
+        fprintf(out, "resident: %-37s %14.1f MiB at most\n", r->stages[i].name,
+                r->stages[i].max_mib);
+    }
 }
 
 static int end_file(FILE *f)
@@ -84,6 +119,22 @@ static int end_file(FILE *f)
         return errno != 0 ? errno : EIO;
     }
     return 0;
+}
+
+static void json_memory(const struct report *r, FILE *f)
+{
+    fprintf(f, "\"memory\":{\"stages\":[");
+    for (unsigned i = 0; i < r->n_stages; i++) {
+        fprintf(f, "%s\n{\"name\":\"%s\",\"begin_s\":%.3f,\"max_mib\":%.2f}",
+                i > 0 ? "," : "", r->stages[i].name, r->stages[i].begin_s,
+                r->stages[i].max_mib);
+    }
+    fprintf(f, "],\n\"seconds_and_mib\":[");
+    for (unsigned i = 0; i < r->n_samples; i++) {
+        fprintf(f, "%s[%.2f,%.2f]", i > 0 ? "," : "", r->samples[i].at_s,
+                r->samples[i].mib);
+    }
+    fprintf(f, "]}");
 }
 
 int report_json(const struct report *r, const char *path)
@@ -111,86 +162,9 @@ int report_json(const struct report *r, const char *path)
         fprintf(f, "%s\n\"%s\":%.6g", i > 0 ? "," : "", r->figures[i].name,
                 r->figures[i].value);
     }
-    fprintf(f, "}}\n");
-    return end_file(f);
-}
-
-/* ---- the chart ------------------------------------------------------------*/
-
-enum { LEFT = 70, TOP = 30, WIDTH = 640, HEIGHT = 360, RIGHT = 230 };
-
-/* From 0 to 99.99%, so that each nine takes the same width. */
-static double x_of(double share)
-{
-    return LEFT + WIDTH * -log10(1 - (share < 0.9999 ? share : 0.9999)) / 4;
-}
-
-/* From 100 ns to 1 s. */
-static double y_of(double ns)
-{
-    double decades = log10(ns < 100 ? 100 : ns > 1e9 ? 1e9 : ns) - 2;
-    return TOP + HEIGHT * (1 - decades / 7);
-}
-
-static void svg_axes(FILE *f)
-{
-    static const double marks[] = {0, 0.9, 0.99, 0.999, 0.9999};
-    static const char *const names[] = {"100 ns", "1 us",  "10 us",  "100 us",
-                                        "1 ms",   "10 ms", "100 ms", "1 s"};
-    for (unsigned i = 0; i < 5; i++) {
-        fprintf(f,
-                "<line x1='%.1f' y1='%d' x2='%.1f' y2='%d' stroke='#ddd'/>"
-                "<text x='%.1f' y='%d' text-anchor='middle'>%g%%</text>\n",
-                x_of(marks[i]), TOP, x_of(marks[i]), TOP + HEIGHT,
-                x_of(marks[i]), TOP + HEIGHT + 18, marks[i] * 100);
-    }
-    for (unsigned i = 0; i < 8; i++) {
-        double y = TOP + HEIGHT * (1 - i / 7.0);
-        fprintf(f,
-                "<line x1='%d' y1='%.1f' x2='%d' y2='%.1f' stroke='#ddd'/>"
-                "<text x='%d' y='%.1f' text-anchor='end'>%s</text>\n",
-                LEFT, y, LEFT + WIDTH, y, LEFT - 6, y + 4, names[i]);
-    }
-}
-
-static void svg_case(FILE *f, const struct report_case *c, unsigned i)
-{
-    static const char *const colours[] = {
-        "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd",
-        "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"};
-    const char *colour = colours[i % 10];
-    fprintf(f,
-            "<polyline fill='none' stroke='%s' stroke-width='1.5'%s points='",
-            colour, i >= 10 ? " stroke-dasharray='5 3'" : "");
-    for (unsigned k = 0; k <= 200; k++) {
-        double share = 1 - pow(10, -4.0 * k / 200);
-        fprintf(f, "%.1f,%.1f ", x_of(share),
-                y_of((double)histogram_quantile(&c->ns, share)));
-    }
-    fprintf(f, "'/>\n<text x='%d' y='%d' fill='%s'>%s</text>\n",
-            LEFT + WIDTH + 14, TOP + 14 + (int)i * 18, colour, c->name);
-}
-
-int report_svg(const struct report *r, const char *path)
-{
-    FILE *f = fopen(path, "w");
-    if (f == NULL) {
-        return errno;
-    }
-    fprintf(f,
-            "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' "
-            "font-family='sans-serif' font-size='12'>\n"
-            "<rect width='100%%' height='100%%' fill='white'/>\n"
-            "<text x='%d' y='18' font-size='14'>persist_bench: latency that a "
-            "share of operations does not exceed</text>\n",
-            LEFT + WIDTH + RIGHT, TOP + HEIGHT + 40, LEFT);
-    svg_axes(f);
-    for (unsigned i = 0, n = 0; i < r->n_cases; i++) {
-        if (r->cases[i].ns.n >= 100) {
-            svg_case(f, &r->cases[i], n++);
-        }
-    }
-    fprintf(f, "</svg>\n");
+    fprintf(f, "},\n");
+    json_memory(r, f);
+    fprintf(f, "}\n");
     return end_file(f);
 }
 
