@@ -1,4 +1,4 @@
-/* The daemon's state; internal to daemon.c, daemon_io.c and daemon_local.c. */
+/* The daemon's state; internal to daemon.c and daemon_*.c. */
 #ifndef NODE_DAEMON_PRIVATE_H
 #define NODE_DAEMON_PRIVATE_H
 

@@ -68,6 +68,12 @@ uint64_t replica_now(struct replica *r)
     return r->last_time;
 }
 
+void replica_log_end(const struct replica *r, uint64_t *index, uint64_t *term)
+{
+    *index = raftlog_last_index(r->log);
+    *term = raftlog_term(r->log, *index);
+}
+
 /* ---- the parts of an update
  * ------------------------------------------------*/
 

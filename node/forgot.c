@@ -36,12 +36,6 @@
 
 #include <string.h>
 
-static void last_entry(const struct replica *r, uint64_t *index, uint64_t *term)
-{
-    *index = raftlog_last_index(r->log);
-    *term = raftlog_term(r->log, *index);
-}
-
 /* Whether a log that ends with the first pair is at least as good as one that
  * ends with the second (Raft 5.4.1). */
 static bool is_as_good(uint64_t index_a, uint64_t term_a, uint64_t index_b,
@@ -145,7 +139,7 @@ bool forgot_may_campaign(const struct replica *r)
     if (!r->forgot.active) {
         return true;
     }
-    last_entry(r, &index, &term);
+    replica_log_end(r, &index, &term);
     return best_of_all(r, &best_index, &best_term) &&
            is_as_good(index, term, best_index, best_term);
 }
@@ -172,7 +166,7 @@ static void send_log_end(struct replica *r, uint64_t to, enum wire_type type)
     memset(&m, 0, sizeof m);
     m.type = type;
     m.as.log_end.term = raft_current_term(&r->raft);
-    last_entry(r, &m.as.log_end.last_index, &m.as.log_end.last_term);
+    replica_log_end(r, &m.as.log_end.last_index, &m.as.log_end.last_term);
     wire_encode(&m, &frame);
     outbound_send(r, to, &frame);
 }

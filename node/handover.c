@@ -130,17 +130,13 @@ static int check_any_target(struct replica *r, struct err_info *info)
 
 static int check_member(struct replica *r, uint64_t id, struct err_info *info)
 {
-    const struct raft_configuration *conf = &r->raft.configuration;
-    unsigned i = 0;
-    while (i < conf->n && conf->servers[i].id != id) {
-        i++;
-    }
-    if (i == conf->n) {
+    const struct raft_server *server = replica_find_server(r, id);
+    if (server == NULL) {
         return err_set(info, ERR_NOTFOUND,
                        "node %llu is not a member of this cluster",
                        (unsigned long long)id);
     }
-    if (conf->servers[i].role != RAFT_VOTER) {
+    if (server->role != RAFT_VOTER) {
         return err_set(info, ERR_INVALID,
                        "node %llu is not a voter and can not lead",
                        (unsigned long long)id);
@@ -218,12 +214,6 @@ void handover_poll(struct replica *r)
 /* ---- agreed loss
  * -----------------------------------------------------------*/
 
-static void last_entry(const struct replica *r, uint64_t *index, uint64_t *term)
-{
-    *index = raftlog_last_index(r->log);
-    *term = raftlog_term(r->log, *index);
-}
-
 /* A loss counts for as long as its sender can do without a leader: after two
  * election timeouts it has stood for election itself, or its connection was
  * only interrupted. */
@@ -251,7 +241,7 @@ static bool chosen(const struct replica *r)
 {
     uint64_t index;
     uint64_t term;
-    last_entry(r, &index, &term);
+    replica_log_end(r, &index, &term);
     for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
         const struct replica_peer *peer = &r->peers[i];
         if (!lost_same(r, peer)) {
@@ -339,8 +329,8 @@ void handover_peer_lost(struct replica *r, uint64_t id)
     m.as.leader_lost.term = r->loss.term;
     m.as.leader_lost.leader_id = id;
     if (forgot_may_campaign(r)) { /* else nobody should wait for us */
-        last_entry(r, &m.as.leader_lost.last_index,
-                   &m.as.leader_lost.last_term);
+        replica_log_end(r, &m.as.leader_lost.last_index,
+                        &m.as.leader_lost.last_term);
     }
     for (unsigned i = 0; i < REPLICA_SERVERS_MAX; i++) {
         struct wire_frame frame;
@@ -390,7 +380,7 @@ static void campaign(struct replica *r, uint64_t now)
         return;
     }
     r->loss.next_ms = now + CAMPAIGN_STEP_MS;
-    last_entry(r, &index, &term);
+    replica_log_end(r, &index, &term);
     memset(&m, 0, sizeof m);
     m.type = RAFT_TIMEOUT_NOW;
     m.server_id = r->loss.leader;

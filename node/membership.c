@@ -11,17 +11,6 @@
 
 #include "raftlog/block.h"
 
-static const struct raft_server *find_server(const struct replica *r,
-                                             uint64_t id)
-{
-    for (unsigned i = 0; i < r->raft.configuration.n; i++) {
-        if (r->raft.configuration.servers[i].id == id) {
-            return &r->raft.configuration.servers[i];
-        }
-    }
-    return NULL;
-}
-
 /* Whether a change may start now; `leaving` is the server it removes, or 0.
  * That one need not have the last change: it is no voter of the next
  * configuration, and it may be dead. */
@@ -122,7 +111,7 @@ int replica_member_add(struct replica *r, uint64_t id, const char *address,
                        "a member has an id over 0 and an "
                        "address host:port");
     }
-    if (find_server(r, id) != NULL) {
+    if (replica_find_server(r, id) != NULL) {
         return err_set(info, ERR_EXISTS, "node %llu is a member already",
                        (unsigned long long)id);
     }
@@ -155,7 +144,7 @@ int replica_member_promote(struct replica *r, uint64_t id,
     if (rv != 0) {
         return rv;
     }
-    server = find_server(r, id);
+    server = replica_find_server(r, id);
     if (server == NULL) {
         return err_set(info, ERR_NOTFOUND, "node %llu is not a member",
                        (unsigned long long)id);
@@ -189,7 +178,7 @@ int replica_member_remove(struct replica *r, uint64_t id, struct err_info *info)
     if (rv != 0) {
         return rv;
     }
-    server = find_server(r, id);
+    server = replica_find_server(r, id);
     if (server == NULL) {
         return err_set(info, ERR_NOTFOUND, "node %llu is not a member",
                        (unsigned long long)id);

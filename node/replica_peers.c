@@ -19,15 +19,21 @@ struct replica_peer *replica_find_peer(struct replica *r, uint64_t id)
     return NULL;
 }
 
-bool replica_is_voter(const struct replica *r, uint64_t id)
+const struct raft_server *replica_find_server(const struct replica *r,
+                                              uint64_t id)
 {
     for (unsigned i = 0; i < r->raft.configuration.n; i++) {
-        const struct raft_server *s = &r->raft.configuration.servers[i];
-        if (s->id == id) {
-            return s->role == RAFT_VOTER;
+        if (r->raft.configuration.servers[i].id == id) {
+            return &r->raft.configuration.servers[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+bool replica_is_voter(const struct replica *r, uint64_t id)
+{
+    const struct raft_server *s = replica_find_server(r, id);
+    return s != NULL && s->role == RAFT_VOTER;
 }
 
 unsigned replica_n_voters(const struct replica *r)
@@ -51,16 +57,6 @@ unsigned replica_n_voters_connected(struct replica *r)
     return n;
 }
 
-static bool is_member(const struct replica *r, uint64_t id)
-{
-    for (unsigned i = 0; i < r->raft.configuration.n; i++) {
-        if (r->raft.configuration.servers[i].id == id) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A place for one more peer: a free one, or that of a node that is no member
  * any more and that nothing under way refers to. */
 static struct replica_peer *free_peer(struct replica *r)
@@ -68,7 +64,8 @@ static struct replica_peer *free_peer(struct replica *r)
     struct replica_peer *peer = replica_find_peer(r, 0);
     for (unsigned i = 0; i < REPLICA_SERVERS_MAX && peer == NULL; i++) {
         struct replica_peer *old = &r->peers[i];
-        if (!is_member(r, old->id) && !old->reading && old->chunks == NULL) {
+        if (replica_find_server(r, old->id) == NULL && !old->reading &&
+            old->chunks == NULL) {
             outbound_clear_peer(old);
             memset(old, 0, sizeof *old);
             old->replica = r;

@@ -241,6 +241,8 @@ void driver_fatal(struct replica *r, int code, const char *format, ...)
 void driver_changed(struct replica *r);
 bool replica_accepts(const struct replica *r);
 uint64_t replica_now(struct replica *r);
+/* Index and term of the last entry of the log. */
+void replica_log_end(const struct replica *r, uint64_t *index, uint64_t *term);
 void replica_trace(const struct replica *r, enum trace_level level,
                    const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -270,6 +272,9 @@ struct replica_peer *replica_find_peer(struct replica *r, uint64_t id);
 void replica_add_peer(struct replica *r, uint64_t id, const char *address);
 /* Peers of the present configuration, added to those known before. */
 void replica_sync_peers(struct replica *r);
+/* Of the present configuration; NULL: no member. */
+const struct raft_server *replica_find_server(const struct replica *r,
+                                              uint64_t id);
 bool replica_is_voter(const struct replica *r, uint64_t id);
 unsigned replica_n_voters(const struct replica *r);
 /* Voters connected, this node included if it is one. */

@@ -17,6 +17,7 @@
  *   SnapshotFetch        id[16], offset, u32 size
  *   SnapshotChunk        id[16], offset, u32 size, u8 -status; (body) bytes
  *   LeaderLost           term, leader id, last index, last term
+ *   LogQuestion, Answer  term, last index, last term
  *   Transfer             request id, term, target id
  *   TransferResult       request id, term, u8 -status; (body) text
  *   Match                request id, term
