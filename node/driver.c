@@ -44,6 +44,17 @@ void driver_fatal(struct replica *r, int code, const char *format, ...)
     r->io.fatal(r->io.ctx, &info);
 }
 
+void driver_contradicted(struct replica *r)
+{
+    driver_fatal(r, ERR_CORRUPT,
+                 "the leader's log contradicts what is committed here through "
+                 "entry %llu: power cuts of a majority under a weaker --sync "
+                 "have lost writes that this node still has; start it again, "
+                 "and if it ends like this again remove it from the cluster, "
+                 "empty its data directory and add it anew",
+                 (unsigned long long)r->commit);
+}
+
 void replica_trace(const struct replica *r, enum trace_level level,
                    const char *format, ...)
 {
@@ -278,6 +289,10 @@ int driver_step(struct replica *r, struct raft_event *event)
     if (rv != 0) {
         if ((event->type == RAFT_SUBMIT || event->type == RAFT_TRANSFER) &&
             rv != RAFT_NOMEM) {
+            return rv;
+        }
+        if (event->type == RAFT_RECEIVE && rv == RAFT_SHUTDOWN) {
+            driver_contradicted(r);
             return rv;
         }
         driver_fatal(r, ERR_INVALID, "consensus core refused event %d: %s (%s)",

@@ -12,22 +12,28 @@
  * core takes compacted entries for missing ones and would append them at the
  * end, and it lets the commit index go back. What is committed here is in the
  * log of every leader of the present or a later term (Leader Completeness), so
- * the message may be shortened to begin behind it. */
-static void rewrite_committed(struct replica *r, struct raft_append_entries *ae)
+ * the message may be shortened to begin behind it. Unless all voters have lost
+ * it in power cuts under a weaker sync policy and this node, which has no vote,
+ * has not: then the leader's entry is another one, and what was applied here
+ * can not be taken back. False: that is so, and the node has ended. */
+static bool rewrite_committed(struct replica *r, struct raft_append_entries *ae)
 {
     uint64_t commit = r->commit;
     uint64_t skip;
     uint64_t term;
     if (ae->prev_log_index >= commit) {
-        return;
+        return true;
     }
     term = raftlog_term(r->log, commit);
     if (term == 0) {
-        return;
+        return true;
     }
     skip = commit - ae->prev_log_index;
     if (skip > ae->n_entries) {
         skip = ae->n_entries;
+    } else if (ae->entries[skip - 1].term != term) {
+        driver_contradicted(r);
+        return false;
     }
     ae->n_entries -= (unsigned)skip;
     if (ae->n_entries > 0) {
@@ -36,6 +42,7 @@ static void rewrite_committed(struct replica *r, struct raft_append_entries *ae)
     }
     ae->prev_log_index = commit;
     ae->prev_log_term = term;
+    return true;
 }
 
 static bool filter_append_entries(struct replica *r,
@@ -56,7 +63,9 @@ static bool filter_append_entries(struct replica *r,
     if (r->installing) {
         return true;
     }
-    rewrite_committed(r, ae);
+    if (!rewrite_committed(r, ae)) {
+        return false;
+    }
     for (unsigned i = 0; i < ae->n_entries; i++) {
         bytes += ae->entries[i].buf.len + 64;
     }

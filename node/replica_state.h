@@ -237,6 +237,8 @@ uint64_t driver_deadline_ms(const struct replica *r);
 void driver_timer(struct replica *r);
 void driver_fatal(struct replica *r, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A leader has another entry where one is committed here. */
+void driver_contradicted(struct replica *r);
 /* Tell the service when role, term, leader or accepts differ from before. */
 void driver_changed(struct replica *r);
 bool replica_accepts(const struct replica *r);

@@ -181,6 +181,14 @@ bool sim_loss_took(const struct sim_node *n, uint64_t index)
            index <= n->at_risk.lost_last;
 }
 
+bool sim_loss_explains(const struct sim_node *n, const char *words)
+{
+    return n->sim->loss.n_entries > 0 && n->replica != NULL &&
+           !replica_is_voter(n->replica, n->id) &&
+           n->applied_seen > n->sim->loss.last &&
+           strncmp(words, "the leader's log contradicts", 28) == 0;
+}
+
 /* ---- the cluster ---- */
 
 /* Most voters had it and lost it, and no other has it. */

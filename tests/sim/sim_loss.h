@@ -52,6 +52,9 @@ void sim_loss_cut(struct sim_node *n, uint64_t durable, uint64_t persisted);
 bool sim_loss_found(struct sim_node *leader, uint64_t index);
 /* A node has applied this index: the state that is left may be there now. */
 void sim_loss_applied(struct sim_node *n, uint64_t index);
+/* Whether the node may end itself with these words: it has no vote, and what
+ * was lost it has still. */
+bool sim_loss_explains(const struct sim_node *n, const char *words);
 /* Whether the node had this entry and a power cut took it. */
 bool sim_loss_took(const struct sim_node *n, uint64_t index);
 

@@ -102,7 +102,8 @@ static void io_fatal(void *ctx, const struct err_info *info)
                      (info->code == ERR_NOSPACE &&
                       strncmp(info->message, "installing", 10) == 0) ||
                      n->disk.stats.n_errors_injected > n->errors_before ||
-                     (info->code == ERR_CORRUPT && n->rot.path[0] != '\0');
+                     (info->code == ERR_CORRUPT && n->rot.path[0] != '\0') ||
+                     sim_loss_explains(n, info->message);
 
     sim_trace(n->sim, "n%u fatal: %s", n->id, info->message);
     if (!explained) {

@@ -110,6 +110,31 @@ static void test_b2_second_change_finds_first_delivered(void **state)
 
 /* ---- B3, B4: appends below the commit index ---- */
 
+/* The voters have lost entries that this node has in its snapshot: to take the
+ * leader's for the same would make another state of it for good. */
+static void test_b3_other_entry_at_the_commit_index_ends_the_node(void **state)
+{
+    (void)state;
+    solo_open(&s, 1, 3);
+    s.r->options.trailing_entries = 1;
+    solo_connect_all(&s);
+    solo_append(&s, 2, 2, 1, 1, 9, "cccccccc", 2, 3);
+    solo_settle(&s);
+    assert_int_equal(replica_snapshot(s.r), 0);
+    solo_settle(&s);
+    assert_int_equal(solo_status(&s).snapshot_index, 9);
+    /* Through the entry before it there is nothing to compare. */
+    solo_append(&s, 3, 4, 6, 2, 6, "cc", 2, 3);
+    solo_settle(&s);
+    assert_false(s.fatal);
+    solo_append(&s, 3, 4, 6, 2, 6, "ccccc", 4, 3);
+    solo_settle(&s);
+    assert_true(s.fatal);
+    assert_non_null(strstr(s.fatal_message, "entry 9"));
+    assert_int_equal(raftlog_last_index(s.r->log), 9);
+    solo_close(&s);
+}
+
 static void test_b3_append_below_compaction_adds_nothing(void **state)
 {
     (void)state;
@@ -417,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_b1_committed_change_closes_the_open_one),
         cmocka_unit_test(test_b2_second_change_finds_first_delivered),
         cmocka_unit_test(test_b3_append_below_compaction_adds_nothing),
+        cmocka_unit_test(test_b3_other_entry_at_the_commit_index_ends_the_node),
         cmocka_unit_test(test_b4_commit_index_does_not_go_back),
         cmocka_unit_test(test_b5_single_voter_raises_term_at_each_start),
         cmocka_unit_test(test_b6_leader_commits_own_entry_first),
