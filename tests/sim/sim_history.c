@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINEAR_STEPS_MAX = 3000000 };
+enum { LINEAR_STEPS_MAX = 10000000 };
 
 /* ---- keys and history ---- */
 
