@@ -103,6 +103,11 @@ static void recover(const void *model, const char *dir, struct sim_clock *clock,
     log_model_recover(model, dir, clock, back, &o);
     crash_promise(back);
     if (go_on) {
+        /* Into both slots, whichever of their names was durable before. */
+        for (unsigned i = 0; i < 2; i++) {
+            log_owner_hard_state(&o);
+            log_owner_settle(&o);
+        }
         log_owner_append(&o, back->now.last + 1, 1, LOG_MODEL_TERMS_MAX - 1);
         log_owner_settle(&o);
         crash_check(back->now.durable == back->now.last,

@@ -285,6 +285,17 @@ static void test_compact_does_not_start_without_need(void **state)
     wait_covered(x, 3 * WAL_COMPACT_THRESHOLD);
 }
 
+/* All but two are superseded. */
+static void test_compact_waits_for_its_threshold(void **state)
+{
+    struct fixture *x = *state;
+    fixture_open(x, 0);
+    set_rounds(x, 1, WAL_COMPACT_THRESHOLD - 1);
+    assert_false(compact_is_due(x->wal.wal_private));
+    fixture_set(x, "another", "1");
+    assert_true(compact_is_due(x->wal.wal_private));
+}
+
 static void test_compact_counts_entries_of_a_former_process(void **state)
 {
     struct fixture *x = *state;
@@ -549,6 +560,7 @@ int main(void)
         fixture_test(test_compact_overwrites_save_most_of_the_log),
         fixture_test(test_compact_starts_by_itself_when_superseded),
         fixture_test(test_compact_does_not_start_without_need),
+        fixture_test(test_compact_waits_for_its_threshold),
         fixture_test(test_compact_counts_entries_of_a_former_process),
         fixture_test(test_compact_age_demands_it),
         fixture_test(test_compact_cleared_field_stops_the_thread),

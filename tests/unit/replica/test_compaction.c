@@ -69,14 +69,17 @@ static void test_compaction_waits_for_threshold_ratio_and_a_segment(void **st)
 {
     (void)st;
     open_alone();
-    s.r->options.compact_threshold = 100;
-    write_keys(99, 3);
-    tick();
+    s.r->options.compact_threshold = 400;
+    write_keys(300, 3); /* more than a segment */
+    solo_advance(&s, 1000);
     assert_int_equal(stats().n_done, 0); /* entries */
+    s.r->options.compact_threshold = 100;
+    s.r->options.segment_bytes = 2 * SEGMENT;
     write_keys(60, 3);
-    tick();
+    solo_advance(&s, 1000);
     assert_true(stats().superseded_percent > 90);
     assert_int_equal(stats().n_done, 0); /* less than a segment */
+    s.r->options.segment_bytes = SEGMENT;
     write_keys(150, 3);
     tick();
     assert_int_equal(stats().n_done, 1);
@@ -90,10 +93,14 @@ static void test_compaction_needs_its_share_of_superseded_bytes(void **state)
     (void)state;
     open_alone();
     s.r->options.compact_threshold = 100;
+    s.r->options.compact_base_percent = 10;
     write_keys(400, 400); /* all alive: nothing to gain */
-    tick();
+    solo_advance(&s, 1000);
     assert_int_equal(stats().superseded_percent, 0);
     assert_int_equal(stats().n_done, 0);
+    s.r->options.compact_ratio_percent = 0;
+    solo_advance(&s, 1000);
+    assert_int_equal(stats().n_done, 1);
     solo_close(&s);
 }
 
@@ -108,7 +115,7 @@ static void test_compaction_waits_for_its_share_of_the_live_data(void **state)
     solo_advance(&s, 1000);
     assert_int_equal(stats().n_done, 1);
     write_keys(400, 3); /* 8 MB: more than a segment */
-    tick();
+    solo_advance(&s, 1000);
     assert_true(stats().superseded_percent > 90);
     assert_int_equal(stats().n_done, 1);
     s.r->options.compact_base_percent = 10;
@@ -129,6 +136,14 @@ static void test_compaction_comes_with_age(void **state)
     assert_int_equal(stats().n_done, 1);
     solo_advance(&s, 10000); /* nothing was written since */
     assert_int_equal(stats().n_done, 1);
+    write_keys(1, 1);
+    solo_advance(&s, 500);
+    assert_int_equal(stats().n_done, 2);
+    write_keys(1, 1);
+    solo_advance(&s, 4000); /* the last one is not so old */
+    assert_int_equal(stats().n_done, 2);
+    solo_advance(&s, 2000);
+    assert_int_equal(stats().n_done, 3);
     solo_close(&s);
 }
 
