@@ -151,6 +151,29 @@ bool command_arity_fits(int arity, uint32_t argc)
     return arity >= 0 ? argc == (uint32_t)arity : argc >= (uint32_t)-arity;
 }
 
+uint32_t command_last_key(const struct command *c, uint32_t argc)
+{
+    return c->last_key >= 0 ? (uint32_t)c->last_key
+                            : argc - (uint32_t)-c->last_key;
+}
+
+bool command_keys_fit(const struct command *c, uint32_t argc,
+                      const struct bytes *argv, uint64_t size_max,
+                      struct buffer *reply)
+{
+    uint32_t last = command_last_key(c, argc);
+    uint32_t step = (uint32_t)c->key_step;
+
+    for (uint32_t i = (uint32_t)c->first_key; i > 0 && i <= last; i += step) {
+        if (argv[i].size > size_max) {
+            resp_errorf(reply, "ERR key is larger than %llu bytes",
+                        (unsigned long long)size_max);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Limits that hold for the arguments of every command. */
 static bool command_check_sizes(const struct command *c, uint32_t argc,
                                 const struct bytes *argv, struct buffer *reply)
@@ -169,19 +192,7 @@ static bool command_check_sizes(const struct command *c, uint32_t argc,
         resp_error(reply, "ERR command is larger than the limit");
         return false;
     }
-    if (c->first_key > 0) {
-        uint32_t last = c->last_key >= 0 ? (uint32_t)c->last_key
-                                         : argc - (uint32_t)-c->last_key;
-        uint32_t step = (uint32_t)c->key_step;
-        for (uint32_t i = (uint32_t)c->first_key; i <= last; i += step) {
-            if (argv[i].size > STORE_KEY_MAX) {
-                resp_errorf(reply, "ERR key is larger than %d bytes",
-                            STORE_KEY_MAX);
-                return false;
-            }
-        }
-    }
-    return true;
+    return command_keys_fit(c, argc, argv, STORE_KEY_MAX, reply);
 }
 
 bool command_writes(const struct command *c, uint32_t argc)

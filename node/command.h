@@ -106,6 +106,12 @@ const struct command *command_check_form(uint32_t argc,
                                          struct buffer *reply);
 /* arity as in struct command. */
 bool command_arity_fits(int arity, uint32_t argc);
+/* Where the last key is; without keys 0. The arity fits. */
+uint32_t command_last_key(const struct command *c, uint32_t argc);
+/* False after an error reply: a key is longer than this. */
+bool command_keys_fit(const struct command *c, uint32_t argc,
+                      const struct bytes *argv, uint64_t size_max,
+                      struct buffer *reply);
 /* May it stand in a transaction? Not what depends on the node or the session
  * (its reply comes out of the log), nor SCAN and KEYS: the cursors of SCAN are
  * the node's, and many KEYS in one entry would hold up every node. */

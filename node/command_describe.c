@@ -359,8 +359,7 @@ static void describe_getkeys(const struct command_env *env, uint32_t argc,
     }
     first = (uint32_t)c->first_key;
     step = (uint32_t)c->key_step;
-    last = c->last_key >= 0 ? (uint32_t)c->last_key
-                            : n_args - (uint32_t)-c->last_key;
+    last = command_last_key(c, n_args);
     resp_array(reply, (last - first) / step + 1);
     for (uint32_t i = first; i <= last; i += step) {
         resp_bulk(reply, argv[2 + i].data, argv[2 + i].size);

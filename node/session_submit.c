@@ -3,7 +3,6 @@
 #include "node/service_private.h"
 
 #include <assert.h>
-#include <inttypes.h>
 
 #include "node/key_slot.h"
 #include "node/resp.h"
@@ -167,23 +166,6 @@ static void submit_queued(struct session *session,
     session_begin_later(session, r, write ? REQUEST_WRITE : REQUEST_READ);
 }
 
-/* A limit of this node below that of the store. False after an error reply. */
-static bool check_keys(struct service *s, const struct command *command,
-                       uint32_t argc, const struct bytes *argv)
-{
-    int last = command->last_key >= 0 ? command->last_key
-                                      : (int)argc + command->last_key;
-    for (int i = command->first_key; i > 0 && i <= last;
-         i += command->key_step) {
-        if (argv[i].size > s->options.key_bytes_max) {
-            resp_errorf(&s->scratch, "ERR key is larger than %" PRIu64 " bytes",
-                        s->options.key_bytes_max);
-            return false;
-        }
-    }
-    return true;
-}
-
 /* A web page can make a browser send a form here, whose body would be commands
  * (cross-protocol scripting): its header ends the connection before. */
 static bool is_http(struct bytes name)
@@ -208,8 +190,10 @@ bool session_submit(struct session *session, uint32_t argc,
     command = session->queue != NULL
                   ? command_check_form(argc, argv, &s->scratch)
                   : command_check(argc, argv, &s->scratch);
+    /* A limit of this node may be below that of the store. */
     if (command != NULL && s->options.key_bytes_max < STORE_KEY_MAX &&
-        !check_keys(s, command, argc, argv)) {
+        !command_keys_fit(command, argc, argv, s->options.key_bytes_max,
+                          &s->scratch)) {
         command = NULL;
     }
     session->used_ms = service_now_ms(s);
