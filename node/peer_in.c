@@ -4,8 +4,8 @@
  *                             of an older one of the same peer and lane, and
  *                             frames are delivered as they complete
  * hello refused             -> the welcome says why, then the connection closes
- * nothing for PEER_ATTEMPT_MS, too many at once, bytes that are no frame
- *                          -> closed */
+ * nothing for PEER_ATTEMPT_MS, the oldest of too many that say nothing, bytes
+ * that are no frame         -> closed */
 #include "node/peer.h"
 
 #include <stdio.h>
@@ -289,6 +289,19 @@ static void read_done(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+/* New ones stand in front. */
+static struct peer_in *oldest_pending(struct transport *t)
+{
+    struct peer_in *in = t->pending;
+
+    while (in->next != NULL) {
+        in = in->next;
+    }
+    return in;
+}
+
+/* Of too many that have not said who they are, the one goes that has had the
+ * longest time for it: a node speaks at once. */
 void peer_in_accept(struct transport *t)
 {
     struct peer_in *in = calloc(1, sizeof *in);
@@ -309,8 +322,10 @@ void peer_in_accept(struct transport *t)
     }
     t->pending = in;
     t->n_pending++;
+    if (t->n_pending > PEER_PENDING_MAX) {
+        peer_in_close(oldest_pending(t));
+    }
     if (uv_accept((uv_stream_t *)&t->listener, (uv_stream_t *)&in->tcp) != 0 ||
-        t->n_pending > PEER_PENDING_MAX ||
         uv_read_start((uv_stream_t *)&in->tcp, read_alloc, read_done) != 0) {
         peer_in_close(in);
     }

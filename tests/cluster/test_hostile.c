@@ -183,6 +183,31 @@ static void test_stranger_on_peer_port_is_told_what_it_is(void **state)
                                 "speaks here (wrong magic)\""));
 }
 
+/* Silent connections take the places of those that are silent, not those of
+ * nodes that come back. */
+static void test_silent_strangers_keep_nobody_off_the_peer_port(void **state)
+{
+    enum { N_SILENT = 100 }; /* more than there are places */
+    static const char hello[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    char reply[512];
+    int fds[N_SILENT];
+    long n;
+    (void)state;
+
+    for (unsigned i = 0; i < N_SILENT; i++) {
+        fds[i] = cluster_socket(cluster.nodes[0].peer_port);
+        assert_true(fds[i] >= 0);
+    }
+    n = talk(cluster.nodes[0].peer_port, hello, strlen(hello), reply,
+             sizeof reply);
+    if (n <= 0 || !holds(reply, (size_t)n, "no ConcordKV node speaks here")) {
+        cluster_fail(&cluster, "who speaks is not heard among the silent");
+    }
+    for (unsigned i = 0; i < N_SILENT; i++) {
+        close(fds[i]);
+    }
+}
+
 static void test_random_bytes_on_client_port_hurt_nobody(void **state)
 {
     redisContext *bystander = cluster_connect(&cluster, 0);
@@ -405,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_garbage_on_client_port_is_told_what_it_is),
         cmocka_unit_test(test_half_a_command_is_told_and_closed),
         cmocka_unit_test(test_stranger_on_peer_port_is_told_what_it_is),
+        cmocka_unit_test(test_silent_strangers_keep_nobody_off_the_peer_port),
         cmocka_unit_test(test_random_bytes_on_client_port_hurt_nobody),
         cmocka_unit_test(test_half_a_request_then_silence_blocks_nobody),
         cmocka_unit_test(test_stranger_on_peer_port_is_turned_away),
