@@ -111,12 +111,39 @@ static int open_log(struct wal_private *w, struct err_info *info)
     return rv;
 }
 
+/* A log that has let entries go had a chain. Opening a directory of one removes
+ * what no manifest names, so look whether it was lost before. */
+static int check_manifest(const struct wal_private *w, struct err_info *info)
+{
+    char path[WAL_PATH_MAX + 64];
+    bool there = false;
+    int rv = 0;
+
+    (void)snprintf(path, sizeof path, "%s/MANIFEST", w->snapshot_dir);
+    if (raftlog_first_index(w->log) > 1) {
+        rv = file_exists(path, &there);
+        if (rv != 0) {
+            return err_set(info, rv, "cannot read %s: %s", path, err_text(rv));
+        }
+        if (!there) {
+            return err_set(info, ERR_CORRUPT,
+                           "%s is missing, but the log begins at entry %" PRIu64
+                           ": restore the file, or the directory from a copy",
+                           path, raftlog_first_index(w->log));
+        }
+    }
+    return 0;
+}
+
 static int open_chain(struct wal_private *w, struct err_info *info)
 {
     uint64_t to;
-    int rv =
-        snapshot_chain_open(w->snapshot_dir, w->cluster_id, &w->chain, info);
+    int rv = check_manifest(w, info);
 
+    if (rv == 0) {
+        rv = snapshot_chain_open(w->snapshot_dir, w->cluster_id, &w->chain,
+                                 info);
+    }
     if (rv != 0) {
         return rv;
     }

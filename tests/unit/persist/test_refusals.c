@@ -152,6 +152,57 @@ static void test_refusals_streams_in_the_way_close_the_log_again(void **state)
     persist_destroy(&both);
 }
 
+static int one_key(void *engine, char ***keys, int *count)
+{
+    (void)engine;
+    *keys = malloc(sizeof **keys);
+    (*keys)[0] = strdup("key");
+    *count = 1;
+    return 0;
+}
+
+static int one_value(void *engine, const char *key, char **value)
+{
+    (void)engine;
+    (void)key;
+    *value = strdup("of the base");
+    return 0;
+}
+
+/* Who removes the manifest by mistake finds all of it again with it. */
+static void test_refusals_missing_manifest_costs_nothing(void **state)
+{
+    struct fixture *x = *state;
+    char manifest[TEMP_DIR_MAX + 64];
+    char aside[TEMP_DIR_MAX + 64];
+    char value[3001];
+    size_t n = 2;
+    memset(value, 'v', 3000);
+    value[3000] = '\0';
+    fixture_open(x, 0);
+    for (unsigned i = 0; i < 300; i++) { /* four files */
+        fixture_set(x, "key", value);
+    }
+    assert_int_equal(wal_compact_logs(&x->wal, x, one_key, one_value), 0);
+    for (unsigned i = 0; i < 5000 && n > 1; i++) {
+        assert_int_equal(wal_list_files(&x->wal, NULL, 0, &n), 0);
+        usleep(1000);
+    }
+    assert_int_equal(n, 1);
+    wal_destroy(&x->wal);
+    snprintf(manifest, sizeof manifest, "%s/snapshots/MANIFEST", x->path);
+    snprintf(aside, sizeof aside, "%s/MANIFEST", x->dir.path);
+    assert_int_equal(rename(manifest, aside), 0);
+    assert_int_equal(wal_init(&x->wal, x->path, 0), -1);
+    assert_int_equal(errno, EBADMSG);
+    assert_non_null(strstr(persist_errmsg(), "snapshots/MANIFEST is missing"));
+    assert_int_equal(rename(aside, manifest), 0);
+    fixture_open(x, 0);
+    fixture_recover(x);
+    assert_int_equal(x->n_ops, 1);
+    fixture_check_op(x, 0, WAL_OP_SET, "key", "of the base");
+}
+
 static void test_refusals_bytes_that_are_no_operation(void **state)
 {
     static const uint8_t set[] = {3, 'k', 'e', 'y', 'v'};
@@ -186,6 +237,7 @@ int main(void)
         test(test_refusals_places_for_results_are_needed),
         test(test_refusals_directories_that_are_none),
         test(test_refusals_streams_in_the_way_close_the_log_again),
+        test(test_refusals_missing_manifest_costs_nothing),
         test(test_refusals_bytes_that_are_no_operation),
     };
     return cmocka_run_group_tests_name("refusals", tests, NULL, NULL);
