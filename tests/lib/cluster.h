@@ -32,7 +32,6 @@ struct cluster_options {
     unsigned election_timeout_ms;       /* 0: the program's own */
     const char *args[CLUSTER_ARGS_MAX]; /* for each node, NULL at the end */
     const char *parent; /* of the directory; NULL: $TMPDIR, /tmp */
-    bool quiet;         /* say nothing on stdout */
 };
 
 struct cluster_node {

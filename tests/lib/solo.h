@@ -3,7 +3,8 @@
  * Log and snapshots are real files in a temporary directory; time stands still
  * unless the test moves it; messages to peers are collected, decoded, for the
  * test to look at; messages from peers are made by the test. So a test can
- * show one rule of the driver at a time. */
+ * show one rule of the driver at a time. With SOLO_TRACE in the environment the
+ * trace of the replica goes to stderr. */
 #ifndef TESTS_LIB_SOLO_H
 #define TESTS_LIB_SOLO_H
 

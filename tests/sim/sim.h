@@ -106,14 +106,11 @@ struct sim_node {
     /* The process is to end when the current event is over. */
     bool dying;
     bool dying_by_power;
-    bool dying_by_fatal;
     bool stopping; /* inside replica_close: nothing is sent */
-    const char *why;
     struct sim_aim aim;
     uint64_t errors_before; /* injected ones before this life */
     bool data_was_lost;     /* its disk was wiped */
     struct sim_rot rot;
-    int open_error;                  /* of the last start that failed */
     struct raftlog_sync_policy sync; /* of its next life, and this one */
     bool unsynced; /* it is down, and a power cut would take something */
     bool lossy;    /* a power cut took something, and it is not back yet */
@@ -128,7 +125,7 @@ struct sim_node {
     struct sim_job *jobs;
     uint64_t n_jobs;
     struct sim_deferred *deferred, **deferred_tail;
-    uint64_t n_timers, timers_window_us, timers_in_window;
+    uint64_t timers_window_us, timers_in_window;
 
     /* What the judge knows of this node (sim_check.c). */
     uint64_t sent_term;     /* highest in a message that needs it durable */
@@ -321,7 +318,7 @@ struct sim_client {
     uint64_t think_us_max; /* between an answer and the next operation */
     uint64_t patience_us;  /* gives a session up after */
     uint64_t last_sent_us;
-    uint64_t n_ok, n_failed, n_unknown;
+    uint64_t n_unknown;
     uint64_t wrote_index; /* of the session's writes; 0: none is known */
     enum sim_watch watch;
     bool watch_refused;

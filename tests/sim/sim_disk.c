@@ -498,9 +498,6 @@ void sim_disk_crash(struct sim_disk *d, bool cut)
     sim_disk_freeze(d);
     if (cut) {
         power_cut(d);
-        d->stats.n_power_cuts++;
-    } else {
-        d->stats.n_process_crashes++;
     }
     for (size_t i = 0; i < d->n_live; i++) {
         d->live[i].inode->locked = false;

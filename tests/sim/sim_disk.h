@@ -66,8 +66,7 @@ struct sim_disk_hooks {
 struct sim_disk_stats {
     uint64_t n_operations;
     uint64_t n_syncs;
-    uint64_t n_power_cuts, n_process_crashes;
-    uint64_t n_lost, n_torn, n_kept; /* unsynced writes at power cuts */
+    uint64_t n_lost, n_torn; /* unsynced writes at power cuts */
     uint64_t n_names_lost;
     uint64_t n_spoiled; /* sectors left with garbage */
     uint64_t n_errors_injected;

@@ -160,7 +160,6 @@ static void note_failed(struct sim_client *c, const struct sim_op *op)
         }
         history_void(key, op->at[i]);
     }
-    c->n_failed++;
 }
 
 /* ---- replies ---- */
@@ -303,7 +302,6 @@ static void note_ok(struct sim_client *c, const struct sim_op *op,
     }
     check_pair(sim, op);
     sim_ask_wrote(c, op);
-    c->n_ok++;
     c->last_ok = true;
     sim->n_acknowledged++;
 }

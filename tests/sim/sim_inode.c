@@ -300,8 +300,6 @@ static void redo_write(struct sim_inode *inode, const struct sim_change_data *c,
         inode->disk->stats.n_torn++;
     } else if (lost) {
         inode->disk->stats.n_lost++;
-    } else {
-        inode->disk->stats.n_kept++;
     }
 }
 

@@ -109,7 +109,6 @@ static void pump(struct sim_net *net, unsigned from, unsigned to, unsigned lane)
                 tell(net, link, side_of(link, to), false);
             }
         } else {
-            net->stats.n_delivered++;
             net->hooks.receive(net->hooks.ctx, to, from, m->block, m->size);
         }
         message_free(m);
@@ -194,7 +193,6 @@ static void dial_due(void *ctx, uint64_t name, uint64_t epoch)
         return;
     }
     link->connected = true;
-    net->stats.n_connects++;
     for (unsigned side = 0; side < 2; side++) {
         for (unsigned lane = 0; lane < WIRE_N_LANES; lane++) {
             struct sim_net_stream *s = &link->stream[side][lane];
@@ -357,10 +355,8 @@ bool sim_net_send(struct sim_net *net, unsigned from, unsigned to,
     link = link_of(net, from, to);
     if (!link->connected || !link->told[side_of(link, from)] ||
         sim_net_queued(net, from, to, frame->lane) > o->queue_bytes_max) {
-        net->stats.n_refused++;
         return false;
     }
-    net->stats.n_sent++;
     if (hostile && sim_random_chance(&net->random, o->drop_permille)) {
         net->stats.n_dropped++;
         return true;
@@ -397,7 +393,6 @@ static void end_stream(struct sim_net *net, unsigned from, unsigned to,
                    ? n
                    : sim_random_below(&net->random, n + 1);
     }
-    net->stats.n_lost += n - keep;
     s->last = NULL;
     for (uint64_t i = 0; i < keep; i++) {
         s->last = *at;
@@ -433,7 +428,6 @@ static void end_link(struct sim_net *net, struct sim_net_link *link, bool all,
     }
     link->connected = false;
     link->epoch++;
-    net->stats.n_breaks++;
     for (unsigned side = 0; side < 2; side++) {
         for (unsigned lane = 0; lane < WIRE_N_LANES; lane++) {
             end_stream(net, link->node[side], link->node[1 - side], lane, all,
@@ -475,7 +469,6 @@ void sim_net_cut(struct sim_net *net, unsigned from, unsigned to, bool cut)
         pump_from(net, from, to);
         return;
     }
-    net->stats.n_cuts++;
     sim_clock_after(net->clock,
                     sim_random_range(&net->random, net->options.silence_us / 2,
                                      net->options.silence_us),

@@ -47,9 +47,6 @@ struct sim_net_options {
 };
 
 struct sim_net_stats {
-    uint64_t n_sent, n_delivered, n_refused;
-    uint64_t n_lost; /* in breaks */
-    uint64_t n_breaks, n_connects, n_cuts;
     uint64_t n_dropped, n_doubled, n_reordered; /* hostile mode */
 };
 

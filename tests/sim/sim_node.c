@@ -75,8 +75,6 @@ static void reset_life(struct sim_node *n)
     n->life++;
     n->dying = false;
     n->dying_by_power = false;
-    n->dying_by_fatal = false;
-    n->why = NULL;
     n->timer_at_us = UINT64_MAX;
     n->flush_pending = false;
     n->commit_seen = 0;
@@ -103,7 +101,6 @@ static void start_failed(struct sim_node *n, int rv,
 
     sim_trace(n->sim, "n%u did not start: %s (%s)", n->id, info->message,
               err_name(rv));
-    n->open_error = rv;
     if (n->dying) {
         COVER(crash_in_open);
     } else if (hit) {
@@ -285,7 +282,6 @@ void sim_node_crash(struct sim_node *n, bool power_cut, const char *why)
     }
     n->dying = true;
     n->dying_by_power = power_cut;
-    n->why = why;
     sim_disk_freeze(&n->disk);
     if (!n->inside) {
         sim_node_take_down(n);

@@ -110,7 +110,6 @@ static void io_fatal(void *ctx, const struct err_info *info)
         sim_fail(n->sim, "node %u ended itself without a fault: %s", n->id,
                  info->message);
     }
-    n->dying_by_fatal = true;
     sim_node_crash(n, false, "fatal");
 }
 
