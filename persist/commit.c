@@ -208,7 +208,9 @@ static int admit(struct wal_private *w, size_t size)
         rv = lead_or_wait(w);
         rv = rv == 0 ? check_space(w, size) : rv;
     }
-    w->counters.stall_ns += wal_now_ns(w) - started;
+    started = wal_now_ns(w) - started;
+    w->counters.stall_ns += started;
+    histogram_record(&w->counters.stall_each_ns, started);
     return rv != 0 ? rv : failed(w);
 }
 

@@ -90,6 +90,7 @@ int compact_finish(struct wal_private *w, struct snapshot_writer *writer,
     }
     pthread_mutex_lock(&w->gather_lock);
     w->counters.compact_out += file.size;
+    w->compacting_out += file.size;
     pthread_mutex_unlock(&w->gather_lock);
     return pace_spend(pace, 2 * file.size);
 }
@@ -171,6 +172,7 @@ static int step(struct wal_private *w, struct run *run, uint64_t to,
     if (rv == 0) {
         pthread_mutex_lock(&w->gather_lock);
         w->counters.compact_in += run->bytes;
+        w->compacting_in += run->bytes;
         pthread_mutex_unlock(&w->gather_lock);
         compact_release(w);
     }

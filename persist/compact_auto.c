@@ -265,6 +265,15 @@ bool compact_is_due(struct wal_private *w)
 
 /* ---- doing it -------------------------------------------------------------*/
 
+/* What the compaction that ends took less than what it read. A merge writes
+ * again what is no entry, so it can take more. */
+static uint64_t gain_of(const struct wal_private *w)
+{
+    return w->compacting_in > w->compacting_out
+               ? w->compacting_in - w->compacting_out
+               : 0;
+}
+
 void compact_covered(struct wal_private *w, int rv, uint64_t started_ns)
 {
     pthread_mutex_lock(&w->gather_lock);
@@ -276,9 +285,13 @@ void compact_covered(struct wal_private *w, int rv, uint64_t started_ns)
         w->uncovered_since_ns = w->recent_since_ns;
         w->counters.n_compactions++;
         histogram_record(&w->counters.compact_ns, wal_now_ns(w) - started_ns);
+        histogram_record(&w->counters.compact_size, w->compacting_out);
+        histogram_record(&w->counters.compact_gain, gain_of(w));
     } else if (rv != ERR_STOPPED) {
         w->counters.n_compact_failures++;
     }
+    w->compacting_in = 0;
+    w->compacting_out = 0;
     pthread_mutex_unlock(&w->gather_lock);
 }
 

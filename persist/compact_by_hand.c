@@ -196,6 +196,7 @@ static int compact(struct wal_private *w, void *engine,
     if (rv == 0) {
         pthread_mutex_lock(&w->gather_lock);
         w->counters.compact_in += bytes;
+        w->compacting_in += bytes;
         pthread_mutex_unlock(&w->gather_lock);
         compact_release(w);
     }

@@ -77,6 +77,9 @@ struct wal_counters {
     struct histogram sync_ns;
     struct histogram batch_entries;
     struct histogram compact_ns;
+    struct histogram stall_each_ns;
+    struct histogram compact_size;
+    struct histogram compact_gain;
 };
 
 struct wal_private {
@@ -118,6 +121,8 @@ struct wal_private {
     uint64_t uncovered_since_ns;
     pthread_cond_t compact_wake;
     struct wal_counters counters;
+    /* Bytes of entries and files of the compaction under way. */
+    uint64_t compacting_in, compacting_out;
 
     /* ---- log_lock ---- */
     pthread_mutex_t log_lock;

@@ -278,6 +278,13 @@ typedef struct {
     uint64_t compact_seq; /* the base covers entries through it */
     double superseded;    /* estimated share of the entries behind it, 0..1 */
     int no_space;         /* 1: the disk is full, appends are refused */
+
+    /* Later fields come at the end, so that those above stay where they are. */
+    persist_latency_t stall; /* each append that waited */
+    persist_latency_t
+        compact_size; /* bytes of files of one, not microseconds */
+    persist_latency_t compact_gain; /* bytes that one saved */
+    uint64_t space_saved;           /* by all: read less written, of each */
 } persist_stats_t;
 
 int wal_get_stats(wal_t *wal, persist_stats_t *out);

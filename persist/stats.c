@@ -44,6 +44,10 @@ static void get_counters(struct wal_private *w, persist_stats_t *out)
     out->compact_in = c->compact_in;
     out->compact_out = c->compact_out;
     out->compact_failures = c->n_compact_failures;
+    describe(&c->stall_each_ns, 1000, &out->stall);
+    describe(&c->compact_size, 1, &out->compact_size);
+    describe(&c->compact_gain, 1, &out->compact_gain);
+    out->space_saved = c->compact_gain.sum;
     out->pending_entries = w->gather.n;
     out->pending_bytes = w->gather.bytes;
     out->last_seq = w->last_seq;

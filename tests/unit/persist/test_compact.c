@@ -247,6 +247,20 @@ static void test_compact_overwrites_save_most_of_the_log(void **state)
     assert_int_equal(after.total_log_size, 0);
     assert_true(after.compressed_log_size * 10 < before.total_log_size * 3);
     assert_int_equal(after.compact_ops, 1);
+    assert_int_equal(after.compaction.count, 1);
+    assert_int_equal((uint64_t)after.compact_size.max, after.compact_out);
+    assert_int_equal(after.space_saved, after.compact_in - after.compact_out);
+    assert_int_equal((uint64_t)after.compact_gain.max, after.space_saved);
+    assert_true(after.space_saved * 10 > after.compact_in * 7);
+    set_rounds(x, 100, 2);
+    compact_or_fail(x);
+    after = stats_of(x);
+    assert_int_equal(after.compact_size.count, 2);
+    assert_true(after.compact_size.p50 < after.compact_size.max);
+    wal_reset_stats(&x->wal);
+    after = stats_of(x);
+    assert_int_equal(after.compact_gain.count, 0);
+    assert_int_equal(after.space_saved, 0);
 }
 
 /* Poll, bounded, until the automatic compaction has covered so much. */

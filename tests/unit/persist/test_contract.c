@@ -71,6 +71,22 @@ static void test_contract_defaults_are_those_of_the_macros(void **state)
     }
 }
 
+/* Where the first programs found the figures. */
+static void test_contract_statistics_stay_where_they_are(void **state)
+{
+    enum { NUMBER = 8, LATENCY = 6 * NUMBER };
+    (void)state;
+    assert_int_equal(offsetof(persist_stats_t, write_ops), 0);
+    assert_int_equal(offsetof(persist_stats_t, avg_write_latency), 3 * NUMBER);
+    assert_int_equal(offsetof(persist_stats_t, write_throughput), 7 * NUMBER);
+    assert_int_equal(offsetof(persist_stats_t, total_log_size), 8 * NUMBER);
+    assert_int_equal(offsetof(persist_stats_t, write), 11 * NUMBER);
+    assert_int_equal(offsetof(persist_stats_t, write_bytes),
+                     11 * NUMBER + 4 * LATENCY);
+    assert_int_equal(offsetof(persist_stats_t, no_space),
+                     23 * NUMBER + 4 * LATENCY);
+}
+
 /* The fields that a program may look at and clear. */
 static void test_contract_handle_shows_what_runs(void **state)
 {
@@ -96,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         fixture_test(test_contract_functions_have_their_types),
         fixture_test(test_contract_defaults_are_those_of_the_macros),
+        fixture_test(test_contract_statistics_stay_where_they_are),
         fixture_test(test_contract_handle_shows_what_runs),
     };
     return cmocka_run_group_tests_name("contract", tests, NULL, NULL);

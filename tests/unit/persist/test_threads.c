@@ -216,6 +216,13 @@ static void test_threads_back_pressure_bounds_memory(void **state)
     }
     assert_true(stats.stalls > 0);
     assert_true(stats.stall_ms > 0);
+    assert_int_equal(stats.stall.count, stats.stalls);
+    assert_true(stats.stall.p50 > 0 && stats.stall.p50 <= stats.stall.max);
+    assert_true(stats.stall.max <= stats.stall_ms * 1000 + 1);
+    wal_reset_stats(&x->wal);
+    assert_int_equal(wal_get_stats(&x->wal, &stats), 0);
+    assert_int_equal(stats.stall.count, 0);
+    assert_int_equal(stats.stalls, 0);
 }
 
 int main(void)
