@@ -186,6 +186,7 @@ struct sim_ledger_entry {
     bool has_hash;
     struct checksum128 hash; /* of the state after it */
     uint64_t clock_ms;       /* of that state */
+    uint64_t moment;         /* the last one before it was applied */
 };
 
 struct sim_vote {
@@ -354,8 +355,10 @@ size_t sim_history_answer(struct sim_client *c, const uint8_t *start,
 /* Judge all histories; false: the run failed. */
 bool sim_history_check(struct sim *sim);
 /* Judge what was seen until now; from here on the keys are what they were
- * before some of it. What is pending may have happened or not. */
-void sim_history_cut(struct sim *sim);
+ * before some of it. What is pending may have happened or not, and so may
+ * writes that were answered since that moment: an earlier attempt may be left.
+ */
+void sim_history_cut(struct sim *sim, uint64_t since);
 /* Write the histories as JSON lines. */
 void sim_history_write(struct sim *sim, FILE *out);
 

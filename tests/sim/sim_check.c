@@ -404,6 +404,7 @@ void sim_check_applied(struct sim_node *n, uint64_t index, uint64_t term,
                  n->id, index);
     }
     if (!e->has_payload) {
+        e->moment = n->sim->moments.last;
         n->sim->check.n_applied++;
     }
     if (!e->has_payload && p != NULL) {

@@ -437,15 +437,22 @@ bool sim_history_check(struct sim *sim)
 }
 
 /* Where an operation of a key stands when those that ended are taken out. */
-static void keep_open(struct sim *sim, unsigned k)
+static void keep_open(struct sim *sim, unsigned k, uint64_t since)
 {
     struct sim_key *key = &sim->keys[k];
     size_t n = 0;
 
     for (size_t at = 0; at < key->n_ops; at++) {
-        if (key->ops[at].returned != LINEAR_NEVER) {
+        struct linear_op *done = &key->ops[at];
+        if (done->returned != LINEAR_NEVER &&
+            (done->returned <= since || done->kind == LINEAR_GET ||
+             done->kind == LINEAR_EXISTS || done->kind == LINEAR_TTL)) {
             continue;
         }
+        if (done->returned != LINEAR_NEVER && done->kind == LINEAR_ADD) {
+            key->added_min -= done->argument;
+        }
+        done->returned = LINEAR_NEVER;
         for (unsigned i = 0; i < sim->n_clients; i++) {
             struct sim_client *c = &sim->clients[i];
             for (unsigned p = 0; p < c->n_pending; p++) {
@@ -462,12 +469,12 @@ static void keep_open(struct sim *sim, unsigned k)
     key->n_ops = n;
 }
 
-void sim_history_cut(struct sim *sim)
+void sim_history_cut(struct sim *sim, uint64_t since)
 {
     sim_leases_update(sim);
     if (check_keys(sim, false)) {
         for (unsigned k = 0; k < sim->n_keys; k++) {
-            keep_open(sim, k);
+            keep_open(sim, k, since);
         }
     }
 }

@@ -218,6 +218,10 @@ static void check_audit(struct sim *sim, const uint8_t *at, const uint8_t *end)
 
 void sim_accounts_check(struct sim *sim)
 {
+    /* A transfer that was lost may have come back (sim_loss.c). */
+    if (sim->loss.n_entries > 0) {
+        return;
+    }
     for (unsigned i = 0; i < SIM_ACCOUNTS; i++) {
         const struct sim_account *a = &sim->accounts[i];
         if (!sim->failed && (a->last < a->min || a->last > a->max)) {
