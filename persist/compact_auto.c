@@ -380,7 +380,6 @@ static void *auto_main(void *arg)
     struct wal_private *w = arg;
     uint64_t next_ns = 0;
 
-    service_make_way();
     pthread_mutex_lock(&w->gather_lock);
     while (!w->stop) {
         uint64_t now = wal_now_ns(w);

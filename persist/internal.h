@@ -215,12 +215,6 @@ void compact_enter(struct wal_private *w);
 /* ---- service.c ---- */
 /* Whether a field of wal_t is set that the user may clear at any time. */
 bool service_is_set(const int *field);
-/* For a thread that computes in bursts of milliseconds while others append.
- * Since Linux 6.12 a thread with a long time slice makes way at once for any
- * that wakes up, appenders and the kernel's own that end their writes, and gets
- * its full share all the same. A lower priority would not do: what is starved
- * while it holds a lock holds up appends. On other kernels nothing changes. */
-void service_make_way(void);
 /* What struct raftlog asks of its owner. */
 void service_io(struct wal_private *w, struct raftlog_io *io);
 int service_start(struct wal_private *w, struct err_info *info);

@@ -8,19 +8,15 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum {
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
     TICK_MS = 100,
     IDLE_TICK_MS = 1000,
-    IDLE_TICKS = 30,
-    SLICE_NS = 100 * NS_PER_MS /* the longest there is */
+    IDLE_TICKS = 30
 };
 
 static uint64_t monotonic_ns(void)
@@ -58,26 +54,6 @@ __attribute__((noinline, no_sanitize("thread"))) bool
 service_is_set(const int *field)
 {
     return *(const volatile int *)field != 0;
-}
-
-void service_make_way(void)
-{
-    struct { /* sched_attr of the kernel, its first version */
-        uint32_t size;
-        uint32_t policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t slice_ns; /* of SCHED_OTHER */
-        uint64_t deadline_ns;
-        uint64_t period_ns;
-    } attr;
-
-    if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) == 0 &&
-        attr.policy == SCHED_OTHER) {
-        attr.slice_ns = SLICE_NS;
-        (void)syscall(SYS_sched_setattr, 0, &attr, 0);
-    }
 }
 
 /* ---- what the log asks of us ----------------------------------------------*/
@@ -171,7 +147,6 @@ static void *job_main(void *arg)
     struct wal_private *w = arg;
     struct wal_job job;
 
-    service_make_way();
     pthread_mutex_lock(&w->jobs_lock);
     for (;;) {
         while (w->n_jobs == 0 && !w->jobs_stop) {
