@@ -22,8 +22,8 @@
 #include "raftlog/block.h"
 #include "raftlog/raftlog.h"
 #include "snapshot/snapshot.h"
+#include "tests/crash/power_life.h"
 #include "tests/lib/job_list.h"
-#include "tests/lib/power_disk.h"
 #include "tests/sim/sim_random.h"
 
 enum {
@@ -33,11 +33,10 @@ enum {
     CUT_US_MIN = 30000,
     CUT_US_MAX = 250000,
     START_POLL_US = 1000,
-    START_POLLS_MAX = 20000,
-    STATUS_BAD = 3
+    START_POLLS_MAX = 20000
 };
 
-/* Shared with the parent: what was told. Each field but is_cut is written by
+/* Shared with the parent: what was told. Each field but life is written by
  * the child alone and read by the parent when the child has ended. */
 struct told {
     uint64_t durable;
@@ -46,8 +45,7 @@ struct told {
     uint64_t snapshot; /* the chain reaches at least here */
     uint64_t n_starts;
     uint64_t n_torn;
-    bool is_cut; /* the power, by the parent: written before it is */
-    char words[400];
+    struct power_life life;
 };
 
 struct writer {
@@ -63,31 +61,12 @@ struct writer {
 
 static const uint8_t cluster[16] = "power cut";
 
-static void bad(struct told *t, const char *words, const char *more)
-{
-    snprintf(t->words, sizeof t->words, "%s: %.300s", words, more);
-    _exit(STATUS_BAD);
-}
-
-/* If the power was cut before it came so far nothing can be told, and the next
- * life looks again: some calls fail then, for others the disk is read-only. */
-static void look(struct told *t, int rv, const char *words,
-                 const struct err_info *info)
-{
-    if (rv != 0 && __atomic_load_n(&t->is_cut, __ATOMIC_ACQUIRE)) {
-        _exit(0);
-    }
-    if (rv != 0) {
-        bad(t, words, info->message);
-    }
-}
-
 static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
                     void *arg)
 {
     struct writer *w = ctx;
     if (!job_list_add(&w->jobs, work, done, arg)) {
-        bad(w->told, "too many jobs", "");
+        power_life_bad(&w->told->life, "too many jobs", "");
     }
 }
 
@@ -129,7 +108,7 @@ static int on_scan(void *ctx, uint64_t index, const struct raftlog_entry *e)
         same = data[i] == byte_at(index, i);
     }
     if (!same) {
-        bad(t, "an entry came back with other bytes", "");
+        power_life_bad(&t->life, "an entry came back with other bytes", "");
     }
     return 0;
 }
@@ -146,15 +125,15 @@ static void open_chain(struct writer *w)
     struct err_info info = {0};
     char path[TEMP_DIR_MAX + 160];
     int rv = snapshot_chain_open(w->snapshots, cluster, &w->chain, &info);
-    look(w->told, rv, "the chain does not open", &info);
+    power_life_look(&w->told->life, rv, "the chain does not open", &info);
     if (chain_end(&w->chain) < w->told->snapshot) {
-        bad(w->told, "a snapshot is lost", "");
+        power_life_bad(&w->told->life, "a snapshot is lost", "");
     }
     for (unsigned i = 0; i < w->chain.n_files; i++) {
         snprintf(path, sizeof path, "%s/%s", w->snapshots,
                  w->chain.files[i].name);
         rv = snapshot_file_verify(path, &w->chain.files[i], cluster, &info);
-        look(w->told, rv, "a snapshot is not whole", &info);
+        power_life_look(&w->told->life, rv, "a snapshot is not whole", &info);
     }
 }
 
@@ -217,19 +196,19 @@ static void open_all(struct writer *w, const char *dir)
     open_chain(w);
     memcpy(options.cluster_id, cluster, sizeof cluster);
     rv = raftlog_open(dir, &options, &io, &w->log, &report, &info);
-    look(t, rv, "the log does not open", &info);
+    power_life_look(&t->life, rv, "the log does not open", &info);
     if (report.last_index < t->durable ||
         report.first_index > t->released + 1) {
-        bad(t, "durable entries are lost", "");
+        power_life_bad(&t->life, "durable entries are lost", "");
     }
     if (report.current_term < t->term) {
-        bad(t, "a durable term is lost", "");
+        power_life_bad(&t->life, "a durable term is lost", "");
     }
     rv = raftlog_scan(w->log, report.first_index, report.last_index, on_scan, t,
                       &info);
-    look(t, rv, "the log can not be read", &info);
+    power_life_look(&t->life, rv, "the log can not be read", &info);
     if (chain_end(&w->chain) + 1 < report.first_index) {
-        bad(t, "the log begins behind the snapshots", "");
+        power_life_bad(&t->life, "the log begins behind the snapshots", "");
     }
     t->n_torn += report.torn_bytes > 0;
     w->term = report.current_term;
@@ -245,7 +224,7 @@ static void append_some(struct writer *w)
         uint32_t size = size_of(first + i);
         uint8_t *data = block_new(size);
         if (data == NULL) {
-            bad(w->told, "no memory", "");
+            power_life_bad(&w->told->life, "no memory", "");
         }
         for (uint32_t k = 0; k < size; k++) {
             data[k] = byte_at(first + i, k);
@@ -317,7 +296,6 @@ static bool cycle(struct power_disk *disk, const char *dir, struct told *told,
 {
     struct sim_random random;
     uint64_t n_starts = told->n_starts;
-    int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
         run_child(told, dir, n);
@@ -332,21 +310,7 @@ static bool cycle(struct power_disk *disk, const char *dir, struct told *told,
     }
     sim_random_init(&random, n * 77);
     usleep((useconds_t)sim_random_range(&random, CUT_US_MIN, CUT_US_MAX));
-    if (disk != NULL) {
-        __atomic_store_n(&told->is_cut, true, __ATOMIC_RELEASE);
-        power_disk_cut(disk);
-    }
-    kill(pid, SIGKILL);
-    if (waitpid(pid, &status, 0) != pid ||
-        (WIFEXITED(status) && WEXITSTATUS(status) == STATUS_BAD)) {
-        fprintf(stderr, "cycle %llu: %s\n", (unsigned long long)n, told->words);
-        return false;
-    }
-    if (disk != NULL) {
-        power_disk_restart(disk);
-        told->is_cut = false;
-    }
-    return true;
+    return power_life_end(&told->life, disk, pid, "log and snapshots", n);
 }
 
 int main(int argc, char **argv)

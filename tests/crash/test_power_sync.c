@@ -27,7 +27,7 @@
 #include "raftlog/block.h"
 #include "raftlog/hardstate.h"
 #include "raftlog/internal.h"
-#include "tests/lib/power_disk.h"
+#include "tests/crash/power_life.h"
 #include "tests/sim/sim_random.h"
 
 enum {
@@ -45,8 +45,7 @@ enum {
     TURNS_MIN = 30,   /* of a life, before the cut */
     TURNS_MAX = 150,
     POLL_US = 500,
-    POLLS_MAX = 40000,
-    STATUS_BAD = 3
+    POLLS_MAX = 40000
 };
 
 /* Shared with the parent; one for each of the two logs. */
@@ -57,27 +56,17 @@ struct told {
     uint64_t n_forced, n_aged;
     uint64_t n_missing; /* acknowledged and not there, in all */
     bool limited;       /* by the number of entries */
-    bool is_cut;        /* the power, by the parent: written before it is */
-    char words[400];
+    struct power_life life;
 };
 
-static void bad(struct told *t, const char *words, const char *more)
+/* Seeds that follow each other give one stream, one step apart: a life of its
+ * own needs one of its own. */
+static void random_of_life(struct sim_random *out, const char *whose,
+                           uint64_t seed)
 {
-    snprintf(t->words, sizeof t->words, "%s: %.300s", words, more);
-    _exit(STATUS_BAD);
-}
-
-/* If the power was cut before it came so far nothing can be told, and the next
- * life looks again. */
-static void look(struct told *t, int rv, const char *words,
-                 const struct err_info *info)
-{
-    if (rv != 0 && __atomic_load_n(&t->is_cut, __ATOMIC_ACQUIRE)) {
-        _exit(0);
-    }
-    if (rv != 0) {
-        bad(t, words, info->message);
-    }
+    struct sim_random root;
+    sim_random_init(&root, seed);
+    sim_random_fork(&root, whose, seed, out);
 }
 
 /* What came back reaches through `last`. */
@@ -89,10 +78,10 @@ static void check_end(struct told *t, uint64_t last)
              (unsigned long long)last, (unsigned long long)t->safe,
              (unsigned long long)t->written);
     if (last < t->safe) {
-        bad(t, "what had to be safe is lost", more);
+        power_life_bad(&t->life, "what had to be safe is lost", more);
     }
     if (t->limited && last + LOST_MAX < t->written) {
-        bad(t, "more is lost than the policy says", more);
+        power_life_bad(&t->life, "more is lost than the policy says", more);
     }
     if (last < t->written) {
         t->n_missing += t->written - last;
@@ -127,7 +116,7 @@ static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
 {
     struct node *n = ctx;
     if (n->n_jobs == JOBS_MAX) {
-        bad(n->told, "too many jobs", "");
+        power_life_bad(&n->told->life, "too many jobs", "");
     }
     n->jobs[n->n_jobs++] = (struct task){work, done, arg};
 }
@@ -167,7 +156,8 @@ static int on_scan(void *ctx, uint64_t index, const struct raftlog_entry *e)
         same = data[i] == byte_at(index, i);
     }
     if (!same) {
-        bad(ctx, "an entry came back with other bytes", "");
+        power_life_bad(&((struct told *)ctx)->life,
+                       "an entry came back with other bytes", "");
     }
     return 0;
 }
@@ -179,7 +169,7 @@ static void change_boot(struct told *t, const char *dir,
     struct hardstate_loaded loaded;
     struct err_info info = {0};
     int rv = hardstate_load(dir, options, &loaded, &info);
-    look(t, rv, "the hard state can not be read", &info);
+    power_life_look(&t->life, rv, "the hard state can not be read", &info);
     if (loaded.missing || loaded.state.weak_boot[0] == '\0') {
         return;
     }
@@ -188,7 +178,7 @@ static void change_boot(struct told *t, const char *dir,
     for (unsigned i = 0; i < HARDSTATE_SLOTS && rv == 0; i++) {
         rv = hardstate_create(dir, &loaded.state, i, 4096, &info);
     }
-    look(t, rv, "the hard state can not be written", &info);
+    power_life_look(&t->life, rv, "the hard state can not be written", &info);
 }
 
 static void node_open(struct node *n, const char *dir,
@@ -206,16 +196,17 @@ static void node_open(struct node *n, const char *dir,
     int rv;
     memcpy(options.cluster_id, "power and sync", 15);
     rv = file_make_dir_durable(dir);
-    look(n->told, rv, "the directory can not be made", &info);
+    power_life_look(&n->told->life, rv, "the directory can not be made", &info);
     change_boot(n->told, dir, &options);
     rv = raftlog_open(dir, &options, &io, &n->log, &report, &info);
-    look(n->told, rv, "the log does not open", &info);
+    power_life_look(&n->told->life, rv, "the log does not open", &info);
     if (n->told->written > n->told->safe && !report.forgot) {
-        bad(n->told, "the log does not know that it may have forgotten", "");
+        power_life_bad(&n->told->life,
+                       "the log does not know that it may have forgotten", "");
     }
     rv = raftlog_scan(n->log, report.first_index, report.last_index, on_scan,
                       n->told, &info);
-    look(n->told, rv, "the log can not be read", &info);
+    power_life_look(&n->told->life, rv, "the log can not be read", &info);
     check_end(n->told, report.last_index);
 }
 
@@ -229,7 +220,7 @@ static void node_append(struct node *n)
         uint32_t size = size_of(first + i);
         uint8_t *data = block_new(size);
         if (data == NULL) {
-            bad(n->told, "no memory", "");
+            power_life_bad(&n->told->life, "no memory", "");
         }
         for (uint32_t k = 0; k < size; k++) {
             data[k] = byte_at(first + i, k);
@@ -288,14 +279,15 @@ static void run_node(struct told *told, const char *dir, uint64_t seed)
         policy.policy = RAFTLOG_SYNC_INTERVAL;
     }
     n.told = told;
-    sim_random_init(&n.random, seed);
+    random_of_life(&n.random, "node", seed);
     node_open(&n, dir, policy);
     told->limited = policy.policy == RAFTLOG_SYNC_BATCH;
     for (;; __atomic_add_fetch(&told->n_turns, 1, __ATOMIC_RELEASE)) {
         uint64_t what = sim_random_below(&n.random, 100);
         uint64_t before = raftlog_last_index(n.log);
         if (!raftlog_has_room(n.log, APPEND_MAX * 400)) {
-            bad(told, "the disk is too small for this test", "");
+            power_life_bad(&told->life, "the disk is too small for this test",
+                           "");
         }
         if (what < 90) {
             node_append(&n);
@@ -346,7 +338,8 @@ static int on_replay(void *ctx, uint8_t op, const char *key, const char *value)
              (unsigned long long)(l->given + 1));
     if (op != WAL_OP_SET || strcmp(key, expected) != 0 ||
         strcmp(value, expected) != 0) {
-        bad(l->told, "what came back is not what was appended next", key);
+        power_life_bad(&l->told->life,
+                       "what came back is not what was appended next", key);
     }
     l->given++;
     return 0;
@@ -361,7 +354,8 @@ static void library_append(struct library *l)
                                   (unsigned long long)(l->given + 1));
     e.key.data = (const uint8_t *)text;
     e.value = e.key;
-    look(l->told, commit_append(l->wal, &e, &info), "append", &info);
+    power_life_look(&l->told->life, commit_append(l->wal, &e, &info), "append",
+                    &info);
     l->told->written = ++l->given;
 }
 
@@ -385,14 +379,14 @@ static void run_library(struct told *told, const char *dir, uint64_t seed)
     struct err_info info = {0};
     int rv;
     l.told = told;
-    sim_random_init(&l.random, seed);
+    random_of_life(&l.random, "library", seed);
     (void)wal_set_option(NULL, WAL_OPTION_FILE_SIZE, SEGMENT);
     rv = wal_private_open(&l.shown, dir, false, &environment, &l.wal, &info);
-    look(told, rv, "the library's log does not open", &info);
+    power_life_look(&told->life, rv, "the library's log does not open", &info);
     l.shown.wal_private = l.wal;
     rv = wal_recover(&l.shown, &l, on_replay);
     (void)snprintf(info.message, sizeof info.message, "%s", persist_errmsg());
-    look(told, rv, "replay", &info);
+    power_life_look(&told->life, rv, "replay", &info);
     check_end(told, l.given);
     l.wal->options[WAL_OPTION_SYNC_POLICY] =
         seed % 4 >= 2 ? WAL_SYNC_INTERVAL : WAL_SYNC_BATCH;
@@ -410,7 +404,8 @@ static void run_library(struct told *told, const char *dir, uint64_t seed)
             library_do_due(&l);
             usleep(AT_RISK_US);
         } else if (what < 95) {
-            look(told, commit_force(l.wal, &info), "force", &info);
+            power_life_look(&told->life, commit_force(l.wal, &info), "force",
+                            &info);
             told->safe = l.given;
             told->n_forced++;
         } else {
@@ -431,8 +426,6 @@ static bool live_once(struct power_disk *disk, struct told *told, bool library,
     struct sim_random random;
     uint64_t n_turns = told->n_turns;
     char dir[TEMP_DIR_MAX + 16];
-    bool ended = false;
-    int status = 0;
     pid_t pid;
     snprintf(dir, sizeof dir, "%s/%s", disk->mounted.path,
              library ? "wal" : "node");
@@ -443,30 +436,17 @@ static bool live_once(struct power_disk *disk, struct told *told, bool library,
         }
         run_node(told, dir, seed);
     }
-    sim_random_init(&random, seed * 77);
+    random_of_life(&random, "parent", seed);
     n_turns += sim_random_range(&random, TURNS_MIN, TURNS_MAX);
     for (unsigned i = 0; i < POLLS_MAX; i++) {
-        ended = waitpid(pid, &status, WNOHANG) == pid;
-        if (ended ||
+        if (power_life_ended(pid) ||
             __atomic_load_n(&told->n_turns, __ATOMIC_ACQUIRE) >= n_turns) {
             break;
         }
         usleep(POLL_US);
     }
-    __atomic_store_n(&told->is_cut, true, __ATOMIC_RELEASE);
-    power_disk_cut(disk);
-    if (!ended) {
-        kill(pid, SIGKILL);
-        (void)waitpid(pid, &status, 0);
-    }
-    power_disk_restart(disk);
-    told->is_cut = false;
-    if (told->words[0] != '\0') {
-        fprintf(stderr, "%s, seed %llu: %s\n", library ? "library" : "node",
-                (unsigned long long)seed, told->words);
-        return false;
-    }
-    return true;
+    return power_life_end(&told->life, disk, pid, library ? "library" : "node",
+                          seed);
 }
 
 static bool report(const char *name, const struct told *t, uint64_t n_lives)
@@ -476,9 +456,12 @@ static bool report(const char *name, const struct told *t, uint64_t n_lives)
            name, (unsigned long long)t->n_starts,
            (unsigned long long)t->written, (unsigned long long)t->n_forced,
            (unsigned long long)t->n_aged, (unsigned long long)t->n_missing);
-    /* A run that did too little is void. */
-    return t->n_starts * 2 >= n_lives && t->n_forced > 0 && t->n_aged > 0 &&
-           t->written > n_lives;
+    bool enough = t->n_starts * 2 >= n_lives && t->n_forced > 0 &&
+                  t->n_aged > 0 && t->written > n_lives;
+    if (!enough) {
+        printf("void: too little was done to show anything; more lives?\n");
+    }
+    return enough;
 }
 
 int main(int argc, char **argv)
