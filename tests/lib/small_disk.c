@@ -52,6 +52,24 @@ static bool mount_tmpfs(struct small_disk *d, unsigned megabytes)
     return mount("concordkv-test", d->dir.path, "tmpfs", 0, options) == 0;
 }
 
+/* Write a file until no more than so much is left. */
+static void fill(const struct small_disk *d, const char *name, uint64_t bytes)
+{
+    char block[4096];
+    int fd =
+        open(temp_dir_path(&d->dir, name), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    struct statvfs now;
+
+    memset(block, 'x', sizeof block);
+    while (fd >= 0 && fstatvfs(fd, &now) == 0 &&
+           now.f_bavail * now.f_frsize > bytes &&
+           write(fd, block, sizeof block) > 0) {
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 bool small_disk_open(struct small_disk *d, unsigned megabytes, char *why,
                      unsigned why_size)
 {
@@ -73,6 +91,7 @@ bool small_disk_open(struct small_disk *d, unsigned megabytes, char *why,
         shm.f_blocks * shm.f_frsize <= (uint64_t)SHM_MEGABYTES_MAX << 20 &&
         shm.f_bavail * shm.f_frsize >= (uint64_t)megabytes << 20) {
         temp_dir_make_in(&d->dir, "/dev/shm");
+        fill(d, "ballast", (uint64_t)megabytes << 20);
         return true;
     }
     snprintf(why + strlen(why), why_size - strlen(why),
@@ -92,19 +111,7 @@ void small_disk_close(struct small_disk *d)
 
 void small_disk_leave(struct small_disk *d, uint64_t bytes)
 {
-    char block[4096];
-    int fd = open(temp_dir_path(&d->dir, "filler"),
-                  O_WRONLY | O_CREAT | O_APPEND, 0644);
-    struct statvfs now;
-
-    memset(block, 'x', sizeof block);
-    while (fd >= 0 && fstatvfs(fd, &now) == 0 &&
-           now.f_bavail * now.f_frsize > bytes &&
-           write(fd, block, sizeof block) > 0) {
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
+    fill(d, "filler", bytes);
 }
 
 void small_disk_relieve(struct small_disk *d)

@@ -1,6 +1,7 @@
 /* A file system small enough to fill: a tmpfs of its own (as root, or in a user
  * namespace that the calling program moves into), else a small /dev/shm as
- * containers have it. A filler file takes room away and gives it back. */
+ * containers have it, with ballast that makes it as small as asked: others must
+ * not use it meanwhile. A filler file takes room away and gives it back. */
 #ifndef TESTS_LIB_SMALL_DISK_H
 #define TESTS_LIB_SMALL_DISK_H
 
