@@ -7,8 +7,10 @@
 
 void sim_random_init(struct sim_random *r, uint64_t seed)
 {
-    r->state = seed * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u;
-    (void)sim_random_next(r);
+    /* The state moves by a constant: without mixing, the streams of seeds that
+     * follow each other would be one, some steps apart. */
+    r->state = seed;
+    r->state = sim_random_next(r);
 }
 
 void sim_random_fork(const struct sim_random *from, const char *purpose,
