@@ -28,12 +28,12 @@
 #include "raftlog/hardstate.h"
 #include "raftlog/internal.h"
 #include "tests/crash/power_life.h"
+#include "tests/lib/job_list.h"
 #include "tests/sim/sim_random.h"
 
 enum {
     DISK_MB = 96,
     SEGMENT = 1 << 18,
-    JOBS_MAX = 64,
     BATCH = 40,
     INTERVAL_MS = 700,
     STEP_MS = 100, /* a log's ticks */
@@ -96,17 +96,10 @@ static uint64_t clock_ms = 1000;
 
 /* ---- the log of a node ----------------------------------------------------*/
 
-struct task {
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-};
-
 struct node {
     struct told *told;
     struct raftlog *log;
-    struct task jobs[JOBS_MAX];
-    unsigned n_jobs;
+    struct job_list jobs;
     bool fatal;
     struct sim_random random;
 };
@@ -115,10 +108,9 @@ static void on_work(void *ctx, void (*work)(void *arg), void (*done)(void *arg),
                     void *arg)
 {
     struct node *n = ctx;
-    if (n->n_jobs == JOBS_MAX) {
+    if (!job_list_add(&n->jobs, work, done, arg)) {
         power_life_bad(&n->told->life, "too many jobs", "");
     }
-    n->jobs[n->n_jobs++] = (struct task){work, done, arg};
 }
 
 static void on_progress(void *ctx)
@@ -237,11 +229,7 @@ static void node_append(struct node *n)
 static void node_turn(struct node *n)
 {
     struct pollfd p = {.fd = raftlog_fd(n->log), .events = POLLIN};
-    for (unsigned i = 0; i < n->n_jobs; i++) {
-        n->jobs[i].work(n->jobs[i].arg);
-        n->jobs[i].done(n->jobs[i].arg);
-    }
-    n->n_jobs = 0;
+    job_list_run_all(&n->jobs);
     (void)poll(&p, 1, 2);
     raftlog_poll(n->log);
     n->told->written = raftlog_persisted_index(n->log);
